@@ -1,0 +1,36 @@
+// Package source is the door by which changes come in: what a driver for a
+// kind of server must offer, and nothing of any server. Drivers live in
+// sub-packages (source/mysql); only cmd/cdcd, bench and internal/testenv
+// import them.
+package source
+
+import (
+	"context"
+
+	"github.com/cdcd-io/cdcd/event"
+)
+
+// Source opens streams of one server. It is safe for use by one goroutine.
+type Source interface {
+	// Start returns the position at which a first start begins: the end of the
+	// server's log now. It is stored before the first row leaves.
+	Start(ctx context.Context) (event.Position, error)
+	// Open connects and starts to read right after from, which it does not
+	// keep. It fails with a Fatal resilience.Error when the server can no
+	// longer serve from there (purged, reset, another server), with a
+	// Transient one when waiting may help.
+	Open(ctx context.Context, from event.Position) (Stream, error)
+}
+
+// Stream yields the events of one connection in log order. It has no goroutine
+// and no channel of its own: Next is pull, so that whoever does not call it
+// holds the server back.
+type Stream interface {
+	// Next fills ev with the next event; what ev points to is valid until the
+	// following call. A Transient error means: Close, wait, Open again from the
+	// last finished transaction. ctx bounds the wait; a quiet but healthy
+	// connection yields heartbeats.
+	Next(ctx context.Context, ev *event.Event) error
+	// Close ends the connection. Calling it twice is fine.
+	Close() error
+}
