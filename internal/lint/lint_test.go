@@ -15,6 +15,7 @@ const module = "github.com/cdcd-io/cdcd/"
 var levels = map[string]int{
 	"event":                 0,
 	"resilience":            0,
+	"internal/failpoint":    0,
 	"format":                1,
 	"source":                1,
 	"source/mysql/binlog":   1,
