@@ -35,4 +35,8 @@ type Event struct {
 	Micros   bool      // Time has microseconds
 	Raw      RawRows   // on Rows; Rows, Ordinal and TableOrdinal are the assembler's
 	DDL      *DDL      // on DDL
+	// Received is when the event was read from the connection. The stream
+	// leaves it alone; whoever drives the stream sets it, at least on the
+	// events that end a transaction, since the assembler has no clock.
+	Received time.Time
 }

@@ -1,5 +1,10 @@
 package event
 
+import (
+	"encoding/hex"
+	"strconv"
+)
+
 // GTID names one transaction: source id, tag and number on MySQL; domain,
 // server and sequence number on MariaDB. The zero GTID means "none". GTIDs are
 // comparable.
@@ -13,3 +18,33 @@ type GTID struct {
 
 // IsZero reports whether g names no transaction.
 func (g GTID) IsZero() bool { return g.N == 0 }
+
+// String is the text of g as its server writes it: "uuid:N" or "uuid:tag:N" on
+// MySQL, "domain-server-N" on MariaDB, "" for the zero GTID.
+func (g GTID) String() string { return string(g.Append(nil)) }
+
+// Append appends the text of g to dst. A GTID of MySQL always has a source id,
+// one of MariaDB never.
+func (g GTID) Append(dst []byte) []byte {
+	if g.IsZero() {
+		return dst
+	}
+	if g.SID == ([16]byte{}) {
+		return g.appendMariaDB(dst)
+	}
+	dst = hex.AppendEncode(dst, g.SID[:4])
+	for i := 4; i < 10; i += 2 {
+		dst = hex.AppendEncode(append(dst, '-'), g.SID[i:i+2])
+	}
+	dst = hex.AppendEncode(append(dst, '-'), g.SID[10:])
+	if g.Tag != "" {
+		dst = append(append(dst, ':'), g.Tag...)
+	}
+	return strconv.AppendUint(append(dst, ':'), g.N, 10)
+}
+
+func (g GTID) appendMariaDB(dst []byte) []byte {
+	dst = strconv.AppendUint(dst, uint64(g.Domain), 10)
+	dst = strconv.AppendUint(append(dst, '-'), uint64(g.Server), 10)
+	return strconv.AppendUint(append(dst, '-'), g.N, 10)
+}

@@ -35,7 +35,9 @@ func (o Op) String() string {
 }
 
 // Tx describes one committed source transaction. It is immutable once the
-// assembler has handed it on; all pieces of a transaction share one Tx.
+// assembler has handed it on; all pieces of a transaction share one Tx. It
+// lives until the last of them is released and is then used again for another
+// transaction: copy what must outlive the pieces (strings and DDL may be kept).
 //
 // A transaction without captured rows (filtered, rolled back, DDL, a bare
 // heartbeat of the position) still travels, so that the position moves.
