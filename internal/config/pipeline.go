@@ -1,0 +1,147 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Pipeline joins one source and one sink.
+type Pipeline struct {
+	Name string `yaml:"-"`
+	// Source is the name of an entry of sources. Required.
+	Source string `yaml:"source"`
+	// Sink is the name of an entry of sinks. Required.
+	Sink string `yaml:"sink"`
+	// Format is how changes are written: one section named for the kind of
+	// envelope. Default {debezium: {}}.
+	Format   Section  `yaml:"format"`
+	Snapshot Snapshot `yaml:"snapshot"`
+
+	Section *Section `yaml:"-"` // where problems of the pipeline are reported
+}
+
+// Snapshot says whether existing rows are delivered before the changes.
+type Snapshot struct {
+	// Mode is never: changes from the end of the log at the first start, and no
+	// rows that were there before. Default never.
+	Mode string `yaml:"mode"`
+}
+
+// Validate tells what is wrong with the section.
+func (s *Snapshot) Validate() error {
+	switch s.Mode {
+	case "never":
+		return nil
+	case "initial", "always", "when_needed", "schema_only":
+		return fmt.Errorf("mode: %s is not in this release: snapshots come with a later one (write snapshot: {mode: never} to deliver changes only)", s.Mode)
+	}
+	return fmt.Errorf("mode: must be never")
+}
+
+// Validate tells what is wrong with the pipeline by itself.
+func (p *Pipeline) Validate() error {
+	var errs []error
+	if p.Source == "" {
+		errs = append(errs, errors.New("source: required: the name of an entry of sources"))
+	}
+	if p.Sink == "" {
+		errs = append(errs, errors.New("sink: required: the name of an entry of sinks"))
+	}
+	return errors.Join(errs...)
+}
+
+// Kinds that a person may expect from the documentation of a later release.
+var (
+	laterSinks       = map[string]string{"redis": "sinks are kafka, file and terminal; take the sink out, and the pipelines that use it"}
+	laterCheckpoints = map[string]string{"etcd": "checkpoints are kept in files; write checkpoint: {file: {dir: ./data}}"}
+)
+
+// checkCore resolves kinds and references once the whole file was read.
+func (f *File) checkCore() {
+	for _, s := range f.Sources {
+		f.sourceKind(s)
+	}
+	for _, s := range f.Sinks {
+		f.kindOf(s, f.opts.SinkKinds, laterSinks)
+	}
+	f.checkpointKind()
+	for _, s := range f.Config.Pipelines {
+		f.lines = append(f.lines, f.pipeline(s))
+	}
+	f.required("sources", len(f.Sources))
+	f.required("sinks", len(f.Sinks))
+	f.required("pipelines", len(f.Config.Pipelines))
+}
+
+// Lines returns the pipelines in the order of the file.
+func (f *File) Lines() []*Pipeline { return f.lines }
+
+// required reports an empty list of things, unless its section is there and
+// wrong: that was told already.
+func (f *File) required(key string, n int) {
+	if n > 0 {
+		return
+	}
+	for _, p := range f.problems {
+		if p.Key == key || len(p.Key) > len(key) && p.Key[:len(key)+1] == key+"." {
+			return
+		}
+	}
+	f.report(lookup(f.root, key), key, "required: at least one is needed")
+}
+
+// sourceKind takes the optional key kind out of a source. There is one kind.
+func (f *File) sourceKind(s *Section) {
+	s.Kind = "mysql"
+	kind := resolve(lookup(s.node, "kind"))
+	s.node = without(s.node, "kind")
+	switch {
+	case kind == nil || kind.Value == "mysql":
+	case kind.Value == "mariadb":
+		f.report(kind, join(s.Path, "kind"), "write mysql, or leave it out: that kind reads MariaDB too and finds out which one it talks to")
+	default:
+		f.report(kind, join(s.Path, "kind"), "unknown kind, %s", suggest(kind.Value, []string{"mysql"}))
+	}
+}
+
+func (f *File) checkpointKind() {
+	s := &f.Checkpoint
+	if s.node != nil && !isNull(s.node) {
+		f.kindOf(s, f.opts.CheckpointKinds, laterCheckpoints)
+		return
+	}
+	*s = f.absent("checkpoint", f.opts.CheckpointKinds)
+}
+
+// absent is the section that stands for one the file lacks: the first kind,
+// with its defaults.
+func (f *File) absent(path string, kinds []string) Section {
+	s := Section{file: f, Path: path, wrapped: true}
+	if len(kinds) > 0 {
+		s.Kind, s.Path = kinds[0], join(path, kinds[0])
+	}
+	return s
+}
+
+// pipeline decodes one pipeline and follows its references.
+func (f *File) pipeline(s *Section) *Pipeline {
+	p := &Pipeline{Name: s.Name, Section: s, Snapshot: Snapshot{Mode: "never"}}
+	_ = s.Decode(p) // its problems are in the file's list
+	f.follow(s, "source", p.Source, f.Sources.Names())
+	f.follow(s, "sink", p.Sink, f.Sinks.Names())
+	if n := p.Format.node; n != nil && n.Kind != yaml.ScalarNode {
+		f.kindOf(&p.Format, f.opts.FormatKinds, nil)
+	} else {
+		p.Format = f.absent(join(s.Path, "format"), f.opts.FormatKinds)
+	}
+	return p
+}
+
+// follow reports a name that stands for nothing.
+func (f *File) follow(s *Section, key, name string, known []string) {
+	if name != "" && !contains(known, name) {
+		s.Report(key, "there is no %s named %q, %s", key, name, suggest(name, known))
+	}
+}

@@ -1,0 +1,159 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Problem is one thing that is wrong with the file.
+type Problem struct {
+	File         string // "--set" for an override of the command line
+	Line, Column int    // from 1; 0 when there is none
+	Key          string // path of the key: "sources.shop.hosts[0]"; "" for the whole file
+	Text         string // what is wrong, and the remedy where one is known
+}
+
+// String reads "file:line:column: key: text".
+func (p Problem) String() string {
+	var b strings.Builder
+	if p.File != "" {
+		b.WriteString(p.File)
+		if p.Line > 0 {
+			fmt.Fprintf(&b, ":%d", p.Line)
+		}
+		if p.Column > 0 {
+			fmt.Fprintf(&b, ":%d", p.Column)
+		}
+		b.WriteString(": ")
+	}
+	if p.Key != "" {
+		b.WriteString(p.Key + ": ")
+	}
+	return b.String() + p.Text
+}
+
+// Problems is the error of a file with at least one problem.
+type Problems []Problem
+
+// Error lists every problem on a line of its own.
+func (ps Problems) Error() string {
+	lines := make([]string, len(ps))
+	for i, p := range ps {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// report notes a problem at a node.
+func (f *File) report(n *yaml.Node, path, format string, args ...any) {
+	p := Problem{File: f.Path, Key: path, Text: fmt.Sprintf(format, args...)}
+	if n != nil {
+		p.Line, p.Column = n.Line, n.Column
+	}
+	if f.override[n] {
+		p.File, p.Line, p.Column = "--set", 0, 0
+	}
+	if len(f.problems) < maxProblems && !slices.Contains(f.problems, p) {
+		f.problems = append(f.problems, p)
+	}
+	f.blamed[path] = true
+}
+
+// Err returns all [Problems] found so far in order of lines, or nil.
+func (f *File) Err() error {
+	if len(f.problems) == 0 {
+		return nil
+	}
+	ps := append(Problems(nil), f.problems...)
+	sort.SliceStable(ps, func(i, j int) bool {
+		a, b := ps[i], ps[j]
+		if a.Line != b.Line {
+			return a.Line < b.Line
+		}
+		return a.Column < b.Column
+	})
+	return ps
+}
+
+// reportAll notes each of the joined errors of a Validate at the key it names,
+// but for keys that have a problem already: what they hold is a default.
+func (f *File) reportAll(n *yaml.Node, path string, err error) {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		for _, e := range joined.Unwrap() {
+			f.reportAll(n, path, e)
+		}
+		return
+	}
+	at, key, text := locate(n, path, err.Error())
+	if !f.blamed[key] {
+		f.report(at, key, "%s", text)
+	}
+}
+
+// locate follows the key path that a message starts with ("tls.ca: no such
+// file", "hosts must not be empty") as deep as the mapping has it.
+func locate(n *yaml.Node, path, msg string) (*yaml.Node, string, string) {
+	end := strings.IndexAny(msg, ": ")
+	if end <= 0 || !isKeyPath(msg[:end]) {
+		return n, path, msg
+	}
+	key := msg[:end]
+	if msg[end] == ':' {
+		msg = strings.TrimSpace(msg[end+1:])
+	} else if lookup(n, strings.Split(key, ".")[0]) == nil {
+		return n, path, msg // an ordinary first word
+	}
+	at := n
+	for _, part := range strings.Split(key, ".") {
+		child := lookup(at, part)
+		if child == nil {
+			break
+		}
+		at = child
+	}
+	return at, join(path, key), strings.TrimPrefix(msg, key+" ")
+}
+
+func isKeyPath(s string) bool {
+	for _, r := range s {
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' && r != '.' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// lookup returns the value of a key of a mapping, or nil.
+func lookup(n *yaml.Node, key string) *yaml.Node {
+	n = resolve(n)
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// resolve follows an alias to what it stands for.
+func resolve(n *yaml.Node) *yaml.Node {
+	for i := 0; n != nil && n.Kind == yaml.AliasNode && i < maxDepth; i++ {
+		n = n.Alias
+	}
+	return n
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
