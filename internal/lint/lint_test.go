@@ -16,6 +16,7 @@ var levels = map[string]int{
 	"event":                 0,
 	"resilience":            0,
 	"internal/failpoint":    0,
+	"event/eventtest":       1,
 	"format":                1,
 	"source":                1,
 	"source/mysql/binlog":   1,
