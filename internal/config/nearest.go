@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// nearest returns the known word nearest to a mistyped one, "" when none is near.
-func nearest(word string, known []string) string {
+// Nearest returns the known word nearest to a mistyped one, "" when none is near.
+func Nearest(word string, known []string) string {
 	best, dist := "", len(word)/3+2
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < dist {
@@ -19,7 +19,7 @@ func nearest(word string, known []string) string {
 
 // suggest names the nearest known word, or lists them when none is near.
 func suggest(word string, known []string) string {
-	if best := nearest(word, known); best != "" {
+	if best := Nearest(word, known); best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
 	if len(known) == 0 {

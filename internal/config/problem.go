@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -83,17 +82,26 @@ func (f *File) Err() error {
 // reportAll notes each of the joined errors of a Validate at the key it names,
 // but for keys that have a problem already: what they hold is a default.
 func (f *File) reportAll(n *yaml.Node, path string, err error) {
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
 			f.reportAll(n, path, e)
 		}
 		return
 	}
 	at, key, text := locate(n, path, err.Error())
-	if !f.blamed[key] {
+	if !f.isBlamed(key) {
 		f.report(at, key, "%s", text)
 	}
+}
+
+// isBlamed reports whether the key or one inside it has a problem already.
+func (f *File) isBlamed(key string) bool {
+	for k := range f.blamed {
+		if k == key || key != "" && strings.HasPrefix(k, key+".") {
+			return true
+		}
+	}
+	return false
 }
 
 // locate follows the key path that a message starts with ("tls.ca: no such

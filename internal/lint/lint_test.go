@@ -38,6 +38,7 @@ var levels = map[string]int{
 	"internal/lint":         4,
 	"internal/testenv/cmd":  5,
 	"cmd/cdcd":              5,
+	"configs":               0,
 	"bench":                 5,
 	"internal/proof":        5,
 	"internal/testenv/demo": 5,
