@@ -32,11 +32,7 @@ func (g GTID) Append(dst []byte) []byte {
 	if g.SID == ([16]byte{}) {
 		return g.appendMariaDB(dst)
 	}
-	dst = hex.AppendEncode(dst, g.SID[:4])
-	for i := 4; i < 10; i += 2 {
-		dst = hex.AppendEncode(append(dst, '-'), g.SID[i:i+2])
-	}
-	dst = hex.AppendEncode(append(dst, '-'), g.SID[10:])
+	dst = appendUUID(dst, g.SID)
 	if g.Tag != "" {
 		dst = append(append(dst, ':'), g.Tag...)
 	}
@@ -47,4 +43,12 @@ func (g GTID) appendMariaDB(dst []byte) []byte {
 	dst = strconv.AppendUint(dst, uint64(g.Domain), 10)
 	dst = strconv.AppendUint(append(dst, '-'), uint64(g.Server), 10)
 	return strconv.AppendUint(append(dst, '-'), g.N, 10)
+}
+
+func appendUUID(dst []byte, id [16]byte) []byte {
+	dst = hex.AppendEncode(dst, id[:4])
+	for i := 4; i < 10; i += 2 {
+		dst = hex.AppendEncode(append(dst, '-'), id[i:i+2])
+	}
+	return hex.AppendEncode(append(dst, '-'), id[10:])
 }
