@@ -1,0 +1,292 @@
+package proof
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Record is one record as the independent reader saw it.
+type Record struct {
+	Topic      string
+	Partition  int
+	Offset     int64
+	Key, Value []byte // nil where null
+	Headers    map[string]string
+}
+
+// Change is a record that belongs to a row of a source transaction.
+type Change struct {
+	Record
+	Seq, Term, Row, Rows uint64 // Rows is 0 on records that do not carry the count
+	Part, Parts          int
+	TxID                 string
+	Op                   string // "" for a tombstone
+	Before, After        map[string]json.RawMessage
+}
+
+// Violation is a promise found broken.
+type Violation struct {
+	Promise string // P1 … P4, as DESIGN names them
+	What    string
+}
+
+func (v Violation) String() string { return v.Promise + ": " + v.What }
+
+// ParseChanges picks the row records out of what was read. Records without
+// cdcd.row (transaction topic, heartbeats) are left out.
+func ParseChanges(recs []Record) ([]Change, error) {
+	var out []Change
+	for _, r := range recs {
+		if _, ok := r.Headers["cdcd.row"]; !ok {
+			continue
+		}
+		c, err := parseChange(r)
+		if err != nil {
+			return nil, fmt.Errorf("%s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func parseChange(r Record) (Change, error) {
+	c := Change{Record: r, TxID: r.Headers["cdcd.tx"], Part: 1, Parts: 1}
+	var err error
+	if c.Seq, err = strconv.ParseUint(r.Headers["cdcd.seq"], 10, 64); err != nil {
+		return c, fmt.Errorf("header cdcd.seq: %w", err)
+	}
+	if c.Term, err = strconv.ParseUint(r.Headers["cdcd.term"], 10, 64); err != nil {
+		return c, fmt.Errorf("header cdcd.term: %w", err)
+	}
+	if s, ok := r.Headers["cdcd.rows"]; ok {
+		if c.Rows, err = strconv.ParseUint(s, 10, 64); err != nil {
+			return c, fmt.Errorf("header cdcd.rows: %w", err)
+		}
+	}
+	if err := c.parseRow(r.Headers["cdcd.row"]); err != nil {
+		return c, err
+	}
+	return c, c.parseValue()
+}
+
+func (c *Change) parseRow(s string) (err error) {
+	row, parts, split := strings.Cut(s, ".")
+	if c.Row, err = strconv.ParseUint(row, 10, 64); err != nil || c.Row == 0 {
+		return fmt.Errorf("header cdcd.row %q", s)
+	}
+	if split {
+		if _, err = fmt.Sscanf(parts, "%d/%d", &c.Part, &c.Parts); err != nil {
+			return fmt.Errorf("header cdcd.row %q: %w", s, err)
+		}
+	}
+	return nil
+}
+
+func (c *Change) parseValue() error {
+	if c.Value == nil {
+		return nil
+	}
+	var v struct {
+		Op            string
+		Before, After map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(c.Value, &v); err != nil {
+		return fmt.Errorf("value: %w", err)
+	}
+	c.Op, c.Before, c.After = v.Op, v.Before, v.After
+	return nil
+}
+
+// Check judges all records of the row topics, in the order of each partition.
+// exactlyOnce forbids doubles; otherwise a double must be a replay.
+func Check(changes []Change, exactlyOnce bool) []Violation {
+	k := &checker{txs: map[uint64]*seenTx{}, parts: map[string]*seenPartition{}, exact: exactlyOnce}
+	for i := range changes {
+		k.partition(&changes[i])
+		k.transaction(&changes[i])
+	}
+	k.whole()
+	return k.found
+}
+
+type checker struct {
+	txs   map[uint64]*seenTx
+	parts map[string]*seenPartition
+	exact bool
+	found []Violation
+}
+
+type seenTx struct {
+	id   string
+	rows uint64
+	have map[[2]uint64]int // row and part
+	of   map[uint64]int    // parts of each row
+}
+
+type seenPartition struct {
+	seq    uint64
+	offset int64
+	row    [2]uint64
+}
+
+func (k *checker) add(promise, format string, args ...any) {
+	k.found = append(k.found, Violation{promise, fmt.Sprintf(format, args...)})
+}
+
+// partition checks what one partition alone must show: seq rises, rows of one
+// transaction are ordered and lie together without a gap of offsets (a gap is a
+// transaction marker: the source transaction would be torn over two).
+func (k *checker) partition(c *Change) {
+	name := fmt.Sprintf("%s/%d", c.Topic, c.Partition)
+	p := k.parts[name]
+	row := [2]uint64{c.Row, uint64(c.Part)}
+	if p == nil {
+		k.parts[name] = &seenPartition{seq: c.Seq, offset: c.Offset, row: row}
+		return
+	}
+	switch {
+	case c.Offset <= p.offset:
+		k.add("P2", "%s@%d: offsets do not rise after %d", name, c.Offset, p.offset)
+	case c.Seq == p.seq && c.Offset != p.offset+1:
+		k.add("P3", "%s@%d: transaction seq %d is torn by a marker or a stranger after offset %d", name, c.Offset, c.Seq, p.offset)
+	case c.Seq == p.seq && !less(p.row, row) && k.exact:
+		k.add("P2", "%s@%d: row %d.%d of seq %d after row %d.%d", name, c.Offset, c.Row, c.Part, c.Seq, p.row[0], p.row[1])
+	case c.Seq < p.seq && k.exact:
+		k.add("P2", "%s@%d: seq falls from %d to %d", name, c.Offset, p.seq, c.Seq)
+	}
+	p.seq, p.offset, p.row = c.Seq, c.Offset, row
+}
+
+func less(a, b [2]uint64) bool { return a[0] < b[0] || a[0] == b[0] && a[1] < b[1] }
+
+func (k *checker) transaction(c *Change) {
+	t := k.txs[c.Seq]
+	if t == nil {
+		t = &seenTx{id: c.TxID, have: map[[2]uint64]int{}, of: map[uint64]int{}}
+		k.txs[c.Seq] = t
+	}
+	if t.id != c.TxID {
+		k.add("P3", "seq %d is claimed by transactions %s and %s", c.Seq, t.id, c.TxID)
+	}
+	key := [2]uint64{c.Row, uint64(c.Part)}
+	t.have[key]++
+	if t.have[key] > 1 && k.exact {
+		k.add("P4", "row %d.%d of transaction %s (seq %d) came %d times", c.Row, c.Part, c.TxID, c.Seq, t.have[key])
+	}
+	if n, ok := t.of[c.Row]; ok && n != c.Parts {
+		k.add("P3", "row %d of seq %d has %d and %d parts", c.Row, c.Seq, n, c.Parts)
+	}
+	t.of[c.Row] = c.Parts
+	if c.Rows != 0 {
+		t.rows = c.Rows
+	}
+}
+
+// whole checks that every transaction seen is complete by its own count.
+func (k *checker) whole() {
+	for seq, t := range k.txs {
+		if t.rows == 0 {
+			k.add("P3", "transaction %s (seq %d): the record with the count is missing", t.id, seq)
+			continue
+		}
+		for row := uint64(1); row <= t.rows; row++ {
+			k.row(seq, t, row)
+		}
+		if uint64(len(t.of)) != t.rows {
+			k.add("P3", "transaction %s (seq %d) has %d rows, its count says %d", t.id, seq, len(t.of), t.rows)
+		}
+	}
+}
+
+func (k *checker) row(seq uint64, t *seenTx, row uint64) {
+	for part := 1; part <= max(t.of[row], 1); part++ {
+		if t.have[[2]uint64{row, uint64(part)}] == 0 {
+			k.add("P1", "transaction %s (seq %d): row %d part %d is missing", t.id, seq, row, part)
+		}
+	}
+}
+
+// CheckVersions checks per key that the value of the version column rises in
+// the order of the partition, and that each before image is the after image
+// before it: that no change was lost, doubled or swapped.
+func CheckVersions(changes []Change, version string) []Violation {
+	var found []Violation
+	last := map[string]map[string]json.RawMessage{}
+	for _, c := range changes {
+		if c.Op == "t" {
+			forget(last, fmt.Sprintf("%s/%d\x00", c.Topic, c.Partition))
+		}
+		if c.Op == "" || c.Op == "t" || c.Key == nil {
+			continue
+		}
+		id := fmt.Sprintf("%s/%d\x00%s", c.Topic, c.Partition, c.Key)
+		prev, seen := last[id]
+		if at := fmt.Sprintf("%s/%d@%d key %s", c.Topic, c.Partition, c.Offset, c.Key); c.Op != "c" && seen && !sameRow(prev, c.Before) {
+			found = append(found, Violation{"P2", at + ": the before image is not the row's last state"})
+		} else if c.Op == "c" && seen && prev != nil && !bytes.Equal(prev[version], c.After[version]) {
+			found = append(found, Violation{"P2", at + ": insert of a row that is there"})
+		}
+		last[id] = c.After
+	}
+	return found
+}
+
+// sameRow allows b columns that a has not: an ALTER may have added them.
+func sameRow(a, b map[string]json.RawMessage) bool {
+	for k, v := range a {
+		if !bytes.Equal(v, b[k]) {
+			return false
+		}
+	}
+	return (a == nil) == (b == nil)
+}
+
+// forget drops what a TRUNCATE emptied.
+func forget(last map[string]map[string]json.RawMessage, prefix string) {
+	for id := range last {
+		if strings.HasPrefix(id, prefix) {
+			delete(last, id)
+		}
+	}
+}
+
+// Fold plays the changes of each topic and returns the rows that remain, by key.
+// A truncate empties its partition; in a topic all partitions get one.
+func Fold(changes []Change) map[string]map[string]map[string]json.RawMessage {
+	type home struct {
+		partition int
+		row       map[string]json.RawMessage
+	}
+	state := map[string]map[string]home{}
+	for _, c := range changes {
+		t := state[c.Topic]
+		if t == nil {
+			t = map[string]home{}
+			state[c.Topic] = t
+		}
+		switch {
+		case c.Op == "t":
+			for k, h := range t {
+				if h.partition == c.Partition {
+					delete(t, k)
+				}
+			}
+		case c.Op == "" || c.After == nil:
+			delete(t, string(c.Key))
+		default:
+			t[string(c.Key)] = home{c.Partition, c.After}
+		}
+	}
+	out := map[string]map[string]map[string]json.RawMessage{}
+	for topic, t := range state {
+		rows := map[string]map[string]json.RawMessage{}
+		for k, h := range t {
+			rows[k] = h.row
+		}
+		out[topic] = rows
+	}
+	return out
+}
