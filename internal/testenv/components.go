@@ -1,0 +1,49 @@
+package testenv
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+)
+
+// KafkaVersion is the broker and the Java consumer the proofs are made with.
+const KafkaVersion = "4.3.0"
+
+// mysqlRoot installs the newest MySQL that Debian has: only its suite sid has any, and sid moves on.
+func (c *cache) mysqlRoot(ctx context.Context) (string, error) {
+	return c.entry(ctx, "mysql-sid-1", func(ctx context.Context, dir string) error {
+		return aptInstall(ctx, dir, "sid", "mysql-server-core", "mysql-client-core", "mysql-client", "libc6")
+	})
+}
+
+// mariadbRoot installs MariaDB 11.8, the long-term release in Debian trixie, and kcat beside it.
+func (c *cache) mariadbRoot(ctx context.Context) (string, error) {
+	return c.entry(ctx, "mariadb-trixie-1", func(ctx context.Context, dir string) error {
+		return aptInstall(ctx, dir, "trixie", "mariadb-server-core", "mariadb-client-core", "mariadb-client", "kcat", "libc6")
+	})
+}
+
+// kafkaRoot installs the broker with its tools, and a logger without which it would be mute.
+func (c *cache) kafkaRoot(ctx context.Context) (string, error) {
+	return c.entry(ctx, "kafka-"+KafkaVersion+"-1", func(ctx context.Context, dir string) error {
+		if _, err := need("java", "Kafka needs Java 17 or newer; install the package default-jdk-headless"); err != nil {
+			return err
+		}
+		return mavenInstall(ctx, dir,
+			"org.apache.kafka:kafka_2.13:"+KafkaVersion,
+			"org.apache.kafka:kafka-tools:"+KafkaVersion,
+			"org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
+	})
+}
+
+// debCommand is the command line that runs a program of an unpacked Debian root with that root's own C library, which may be
+// newer than the machine's.
+func debCommand(root, program string, args ...string) ([]string, error) {
+	loaders, _ := filepath.Glob(filepath.Join(root, "usr/lib*/ld-linux*.so.*"))
+	libs, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu"))
+	if len(loaders) == 0 || len(libs) == 0 {
+		return nil, fmt.Errorf("testenv: %s holds no C library; remove that folder and run again to install it anew", root)
+	}
+	path := libs[0] + ":" + filepath.Join(libs[0], "mysql/private")
+	return append([]string{loaders[0], "--library-path", path, filepath.Join(root, program)}, args...), nil
+}
