@@ -93,3 +93,18 @@ func CodeOf(err error) string {
 	}
 	return ""
 }
+
+// HintOf returns the hint of the first Error in err's chain that has one, or "".
+func HintOf(err error) string {
+	for err != nil {
+		var e *Error
+		if !errors.As(err, &e) {
+			return ""
+		}
+		if e.Hint != "" {
+			return e.Hint
+		}
+		err = e.Err
+	}
+	return ""
+}
