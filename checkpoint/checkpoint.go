@@ -1,6 +1,3 @@
-// Package checkpoint holds the truth about progress: the Checkpoint itself and
-// its encoding, the Tracker that finds the longest finished prefix, and the
-// Store that keeps checkpoints. Stores live in sub-packages (checkpoint/file).
 package checkpoint
 
 import (

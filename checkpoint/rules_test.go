@@ -1,0 +1,60 @@
+package checkpoint
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/cdcd-io/cdcd/event"
+	"github.com/cdcd-io/cdcd/resilience"
+)
+
+func at(generation, term, seq uint64) Checkpoint {
+	return Checkpoint{Installation: "i", Pipeline: "p", Generation: generation, Term: term, Position: event.Position{Seq: seq}}
+}
+
+func TestCompare(t *testing.T) {
+	for _, c := range []struct {
+		a, b Checkpoint
+		want int
+	}{
+		{at(1, 1, 5), at(1, 2, 5), 0},
+		{at(1, 1, 6), at(1, 2, 5), 1},
+		{at(1, 9, 6), at(2, 1, 0), -1},
+	} {
+		if got := Compare(c.a, c.b); got != c.want || After(c.a, c.b) != (c.want > 0) || Compare(c.b, c.a) != -c.want {
+			t.Errorf("%+v to %+v: %d, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}
+
+func TestSucceeds(t *testing.T) {
+	foreign := at(1, 7, 10)
+	foreign.Installation = "other"
+	for _, c := range []struct {
+		name string
+		next Checkpoint
+		code string
+	}{
+		{"further", at(1, 7, 11), ""},
+		{"the same", at(1, 7, 10), ""},
+		{"next term", at(1, 8, 10), ""},
+		{"rewound", at(2, 7, 0), ""},
+		{"back", at(1, 8, 9), "checkpoint_backwards"},
+		{"old term", at(1, 6, 11), "checkpoint_fenced"},
+		{"old term, rewound", at(2, 6, 11), "checkpoint_fenced"},
+		{"old generation", at(0, 8, 11), "checkpoint_fenced"},
+		{"foreign", foreign, "checkpoint_foreign"},
+	} {
+		err := Succeeds(at(1, 7, 10), c.next)
+		if resilience.CodeOf(err) != c.code {
+			t.Errorf("%s: %v, want %q", c.name, err, c.code)
+		}
+		fenced := c.code == "checkpoint_fenced"
+		if errors.Is(err, ErrFenced) != fenced || (resilience.ClassOf(err) == resilience.Fenced) != fenced {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if err := Succeeds(Checkpoint{}, c.next); err != nil {
+			t.Errorf("%s after nothing: %v", c.name, err)
+		}
+	}
+}
