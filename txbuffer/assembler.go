@@ -47,6 +47,9 @@ func NewAssembler(from event.Position, store Store) *Assembler {
 // where the source is to be opened again after its connection broke.
 func (a *Assembler) Position() event.Position { return a.pos.Clone() }
 
+// Seq is the number of the last finished transaction.
+func (a *Assembler) Seq() uint64 { return a.pos.Seq }
+
 // Step takes the next event, which it does not keep, and reports whether it
 // finished a transaction. When the error is ctx's own, nothing was stored and
 // the step may be repeated with the same event; after any other error the

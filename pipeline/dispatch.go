@@ -1,0 +1,184 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/cdcd-io/cdcd/event"
+	"github.com/cdcd-io/cdcd/internal/failpoint"
+)
+
+// piecesPerUnit bounds a unit of tiny transactions.
+const piecesPerUnit = 4096
+
+// dispatcher cuts the log into units. Transactions without records do not make
+// a unit of their own at once: their ends wait for the next unit with records,
+// or for the idle interval.
+type dispatcher struct {
+	l         *line
+	s         *stage
+	cur       *unit     // being filled, nil when none
+	quietTill time.Time // when a unit of quiet ends only must leave
+	beatAt    time.Time // when the next heartbeat record is due
+	ratio     ratio
+}
+
+func (l *line) dispatch(ctx context.Context, s *stage) error {
+	defer close(l.order)
+	defer close(l.work)
+	defer s.is(finished)
+	d := &dispatcher{l: l, s: s, ratio: newRatio()}
+	if h := l.p.cfg.HeartbeatInterval; h > 0 {
+		d.beatAt = time.Now().Add(h)
+	}
+	for {
+		err := d.step(ctx)
+		if errors.Is(err, io.EOF) {
+			return d.flush(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// step waits for a piece, or for a due time, and sends what is ready on.
+func (d *dispatcher) step(ctx context.Context) error {
+	d.s.is(idle)
+	p, err := d.next(ctx)
+	if err != nil {
+		return err
+	}
+	d.s.is(working)
+	d.s.beat()
+	if p == nil {
+		return d.due(ctx)
+	}
+	if err := d.take(ctx, p); err != nil {
+		return err
+	}
+	return d.gather(ctx)
+}
+
+// next waits for a piece until the next due time; nil, nil when that came first.
+func (d *dispatcher) next(ctx context.Context) (*event.Piece, error) {
+	due := d.dueTime()
+	if due.IsZero() {
+		return d.l.ring.Next(ctx)
+	}
+	wait, cancel := context.WithDeadline(ctx, due)
+	defer cancel()
+	p, err := d.l.ring.Next(wait)
+	if err != nil && ctx.Err() == nil && wait.Err() != nil {
+		return nil, nil
+	}
+	return p, err
+}
+
+func (d *dispatcher) dueTime() time.Time {
+	due := d.beatAt
+	if d.cur != nil && (due.IsZero() || d.quietTill.Before(due)) {
+		due = d.quietTill
+	}
+	return due
+}
+
+func (d *dispatcher) due(ctx context.Context) error {
+	now := time.Now()
+	if !d.beatAt.IsZero() && !now.Before(d.beatAt) {
+		if err := d.unit(ctx); err != nil {
+			return err
+		}
+		d.cur.heartbeat = true
+		d.beatAt = now.Add(d.l.p.cfg.HeartbeatInterval)
+		return d.flush(ctx)
+	}
+	if d.cur != nil && !now.Before(d.quietTill) {
+		return d.flush(ctx)
+	}
+	return nil
+}
+
+// gather takes what the ring has at hand, without waiting, until the unit is full.
+func (d *dispatcher) gather(ctx context.Context) error {
+	for {
+		if d.cur != nil && (d.cur.raw >= d.l.p.cfg.UnitBytes || len(d.cur.ends) >= piecesPerUnit) {
+			return d.flush(ctx)
+		}
+		p, err := d.l.ring.TryNext()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if p == nil {
+			break
+		}
+		if err := d.take(ctx, p); err != nil {
+			return err
+		}
+	}
+	if d.cur != nil && len(d.cur.pieces) > 0 {
+		return d.flush(ctx)
+	}
+	return nil
+}
+
+func (d *dispatcher) take(ctx context.Context, p *event.Piece) error {
+	if err := d.unit(ctx); err != nil {
+		return err
+	}
+	if quiet(p) {
+		d.cur.skip(p)
+		return nil
+	}
+	d.cur.add(p)
+	return nil
+}
+
+// unit makes sure that there is one to fill.
+func (d *dispatcher) unit(ctx context.Context) error {
+	if d.cur != nil {
+		return nil
+	}
+	d.s.is(blocked)
+	defer d.s.is(working)
+	select {
+	case d.cur = <-d.l.free:
+		d.quietTill = time.Now().Add(d.l.p.cfg.IdleInterval)
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// flush reserves the unit's output and hands it to the workers and, in order,
+// to send. Both channels have room for every unit there is.
+func (d *dispatcher) flush(ctx context.Context) error {
+	u := d.cur
+	if u == nil {
+		return nil
+	}
+	d.cur = nil
+	d.s.is(blocked)
+	u.reserved = d.ratio.guess(u.raw)
+	if err := d.l.out.reserve(ctx, u.reserved); err != nil {
+		return err
+	}
+	failpoint.Hit("dispatch.unit")
+	if o := d.l.p.deps.Observer.UnitRead; o != nil {
+		o(u.stats())
+	}
+	d.l.order <- u
+	d.l.work <- u
+	return nil
+}
+
+// ratio guesses how large a unit becomes when it is rendered.
+type ratio struct{ perByte float64 }
+
+// Rendered rows are several times their raw size before compression; what the
+// packer keeps is about the raw size. Overshoot is corrected after packing.
+func newRatio() ratio { return ratio{perByte: 2} }
+
+func (r ratio) guess(raw int) int64 { return int64(float64(raw)*r.perByte) + 4<<10 }

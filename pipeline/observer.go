@@ -1,0 +1,50 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/cdcd-io/cdcd/resilience"
+)
+
+// Observer is told what happens in a pipeline. Nil funcs are skipped. They are
+// called on the goroutines of the line and must not block.
+type Observer struct {
+	// UnitRead: a run of the log was handed to an encoder.
+	UnitRead func(u UnitStats)
+	// UnitEncoded: it was rendered; took is the time one worker needed.
+	UnitEncoded func(u UnitStats, took time.Duration)
+	// UnitDone: the sink has made it durable.
+	UnitDone func(u UnitStats)
+	// Saved: the checkpoint store holds the position now.
+	Saved func(took time.Duration)
+	// Retrying: a transient error is being waited out.
+	Retrying func(where string, s resilience.State)
+	// Stalled: the watchdog found a stage without progress.
+	Stalled func(stage string)
+	// LineStarted and LineEnded frame one run from a checkpoint.
+	LineStarted func()
+	LineEnded   func(err error)
+}
+
+// UnitStats describes one unit for metrics.
+type UnitStats struct {
+	Transactions int
+	Rows         uint64
+	RawBytes     int
+	PackedBytes  int
+	// Commit is when the unit's newest transaction committed on the source,
+	// OldestCommit its first; zero when it holds none. Read is when the first
+	// was read, Sent when the sink took the unit, Done when it was durable.
+	OldestCommit, Commit, Read, Sent, Done time.Time
+}
+
+func (u *unit) stats() UnitStats {
+	s := UnitStats{
+		Transactions: len(u.ends), Rows: u.rows, RawBytes: u.raw,
+		OldestCommit: u.oldest, Commit: u.newest, Read: u.received, Sent: u.sent,
+	}
+	if u.packed != nil {
+		s.PackedBytes = u.packed.Bytes()
+	}
+	return s
+}

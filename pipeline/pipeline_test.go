@@ -1,0 +1,262 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cdcd-io/cdcd/format"
+	"github.com/cdcd-io/cdcd/resilience"
+)
+
+// fixture is a pipeline from a script to memory.
+type fixture struct {
+	src    *script
+	dst    *memory
+	cfg    Config
+	poison int64
+
+	p          *Pipeline
+	soft, hard context.CancelFunc
+	result     chan error
+}
+
+func newFixture(t *testing.T, rows ...int) *fixture {
+	cfg := DefaultConfig()
+	cfg.Name, cfg.Installation, cfg.Workers = "p", "test", 3
+	cfg.Buffer.SpillDir = t.TempDir()
+	return &fixture{src: &script{rows: rows, body: 20, fail: map[uint64]error{}}, dst: &memory{refuse: map[int]error{}}, cfg: cfg}
+}
+
+func repeat(n, rows int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = rows
+	}
+	return out
+}
+
+func (f *fixture) start(t *testing.T) {
+	t.Helper()
+	p, err := New(f.cfg, Deps{
+		Source: f.src, Sink: f.dst, Store: f.dst,
+		Encoder: func(r *format.Routes) format.Encoder { return &lines{route: r.Topic("t"), poison: f.poison} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	soft, stop := context.WithCancel(t.Context())
+	hard, kill := context.WithCancel(t.Context())
+	f.p, f.soft, f.hard, f.result = p, stop, kill, make(chan error, 1)
+	go func() { f.result <- p.Run(soft, hard) }()
+}
+
+// settle waits until the transaction is durable and stored.
+func (f *fixture) settle(t *testing.T, seq uint64) {
+	t.Helper()
+	for range 600 {
+		if f.p.Status().Seq >= seq {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("seq %d not reached: %+v", seq, f.p.Status())
+}
+
+// wantAll checks that every row of the script came, in order, at most doubles
+// being replays of a suffix.
+func (f *fixture) wantAll(t *testing.T, doubles bool) {
+	t.Helper()
+	var want []int64
+	for i, n := range f.src.rows {
+		for r := range n {
+			want = append(want, int64(i+1)*1_000_000+int64(r))
+		}
+	}
+	last := -1
+	index := map[int64]int{}
+	for i, id := range want {
+		index[id] = i
+	}
+	for _, id := range f.dst.ids {
+		i, ok := index[id]
+		if !ok || i > last+1 || !doubles && i != last+1 {
+			t.Fatalf("row %d after row %d of the script", i, last)
+		}
+		last = i
+	}
+	if last != len(want)-1 {
+		t.Fatalf("%d rows came of %d", last+1, len(want))
+	}
+}
+
+func TestDrainsAndStoresOnSoftStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(500, 7)...)
+		f.dst.delay = 3 * time.Millisecond
+		f.start(t)
+		f.settle(t, 500)
+		f.soft()
+		if err := <-f.result; err != nil {
+			t.Fatal(err)
+		}
+		f.wantAll(t, false)
+		if got := f.dst.cp.Position.Seq; got != 500 {
+			t.Fatalf("stored seq %d", got)
+		}
+		if s := f.p.Status(); s.State != Stopped || s.RowsDone != 3500 {
+			t.Fatalf("status %+v", s)
+		}
+	})
+}
+
+func TestTransientSinkErrorGoesOnFromCheckpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(300, 3)...)
+		f.cfg.UnitBytes = 4 << 10
+		f.dst.delay = time.Millisecond
+		for _, n := range []int{2, 5, 9} {
+			f.dst.refuse[n] = resilience.Errorf(resilience.Transient, "lost", "send", "connection lost")
+		}
+		f.start(t)
+		f.settle(t, 300)
+		f.soft()
+		if err := <-f.result; err != nil {
+			t.Fatal(err)
+		}
+		f.wantAll(t, true)
+	})
+}
+
+func TestSourceReconnectsBehindLastTransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(100, 2)...)
+		for _, n := range []uint64{1, 40, 41, 99} {
+			f.src.fail[n] = resilience.Errorf(resilience.Transient, "cut", "read", "connection reset")
+		}
+		f.start(t)
+		f.settle(t, 100)
+		f.soft()
+		if err := <-f.result; err != nil {
+			t.Fatal(err)
+		}
+		f.wantAll(t, false) // the line went on: nothing twice
+		if len(f.src.opens) != 5 {
+			t.Fatalf("opened at %v", f.src.opens)
+		}
+	})
+}
+
+func TestPoisonStopsBehindWhatWasBeforeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(50, 2)...)
+		f.cfg.UnitBytes = 4 << 10
+		f.poison = 31*1_000_000 + 1
+		f.start(t)
+		err := <-f.result
+		if resilience.ClassOf(err) != resilience.Poison {
+			t.Fatalf("ended with %v", err)
+		}
+		if s := f.p.Status(); s.State != Stopped || s.ErrorCode != "bad_row" {
+			t.Fatalf("status %+v", s)
+		}
+		for _, id := range f.dst.ids {
+			if id >= 31*1_000_000 {
+				t.Fatalf("row %d of the poisoned transaction or behind it was sent", id)
+			}
+		}
+	})
+}
+
+func TestPauseAndResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(10, 1)...)
+		f.start(t)
+		f.settle(t, 10)
+		f.p.Pause()
+		synctest.Wait()
+		if s := f.p.Status(); s.State != Paused || s.Ready {
+			t.Fatalf("status %+v", s)
+		}
+		f.p.Resume()
+		time.Sleep(5 * time.Second)
+		if s := f.p.Status(); s.State != Running || f.src.opened() != 2 {
+			t.Fatalf("status %+v", s)
+		}
+		f.soft()
+		if err := <-f.result; err != nil {
+			t.Fatal(err)
+		}
+		f.wantAll(t, false)
+	})
+}
+
+func TestHardStopSavesNothingMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(100, 1)...)
+		f.dst.mute = true
+		f.start(t)
+		time.Sleep(3 * time.Second)
+		f.hard()
+		if err := <-f.result; !errors.Is(err, context.Canceled) {
+			t.Fatalf("ended with %v", err)
+		}
+		if f.dst.cp.Position.Seq != 0 {
+			t.Fatalf("stored seq %d though nothing was acknowledged", f.dst.cp.Position.Seq)
+		}
+	})
+}
+
+// TestStallRestartsThenStops: a sink that swallows batches without a word is a
+// stall; the line restarts once, and stops when that does not help.
+func TestStallRestartsThenStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(5, 1)...)
+		f.cfg.StallAfter = 5 * time.Second
+		f.dst.mute = true
+		f.start(t)
+		err := <-f.result
+		if resilience.CodeOf(err) != "stalled_twice" {
+			t.Fatalf("ended with %v", err)
+		}
+		if f.src.opened() != 2 {
+			t.Fatalf("%d lines, want 2", f.src.opened())
+		}
+	})
+}
+
+// TestGiantAmongTiny: a transaction many times the memory there is passes
+// between tiny ones, and neither budget is overdrawn by more than a unit.
+func TestGiantAmongTiny(t *testing.T) {
+	rows := repeat(2000, 1)
+	rows[1000] = 100_000
+	f := newFixture(t, rows...)
+	f.src.body = 300
+	f.cfg.Buffer.PieceBytes = 128 << 10
+	f.cfg.Buffer.MaxTxBytes = 2 << 20
+	f.cfg.Buffer.RingBytes = 8 << 20
+	f.cfg.OutputBytes = 4 << 20
+	f.start(t)
+	var peakOut, peakRing int64
+	for f.p.Status().Seq < 2000 {
+		s := f.p.Status()
+		if s.State == Stopped {
+			t.Fatalf("stopped: %+v", s)
+		}
+		peakOut, peakRing = max(peakOut, s.OutputBytes), max(peakRing, s.RingBytes)
+		time.Sleep(time.Millisecond)
+	}
+	f.soft()
+	if err := <-f.result; err != nil {
+		t.Fatal(err)
+	}
+	f.wantAll(t, false)
+	if f.p.Status().SpilledTx == 0 {
+		t.Error("the giant did not spill")
+	}
+	if peakRing > 9<<20 || peakOut > 8<<20 {
+		t.Errorf("peaks: ring %d, output %d", peakRing, peakOut)
+	}
+}

@@ -1,0 +1,112 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/cdcd-io/cdcd/event"
+	"github.com/cdcd-io/cdcd/internal/failpoint"
+	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/source"
+	"github.com/cdcd-io/cdcd/txbuffer"
+)
+
+// read assembles the source's events into the ring until soft ends. A lost
+// connection is opened again right behind the last whole transaction; the
+// unfinished one is dropped and comes again.
+func (l *line) read(ctx, soft context.Context, s *stage) error {
+	defer s.is(finished)
+	asm := txbuffer.NewAssembler(l.start.Position, l.ring)
+	reading, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(soft, func() { cancel(context.Cause(soft)) })()
+	for {
+		err := l.readStream(reading, asm, s)
+		if soft.Err() != nil {
+			l.ring.CloseSoft()
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if resilience.ClassOf(err) != resilience.Transient {
+			return err
+		}
+		s.is(retrying)
+		if err := l.waitSource(reading, err); err != nil && soft.Err() == nil {
+			return err
+		}
+	}
+}
+
+func (l *line) waitSource(ctx context.Context, cause error) error {
+	l.p.deps.Log.Warn("source lost, connecting again", "err", cause)
+	return l.p.wait(ctx, "source", l.p.sourceRetry, cause)
+}
+
+// readStream reads one connection to its end.
+func (l *line) readStream(ctx context.Context, asm *txbuffer.Assembler, s *stage) error {
+	s.is(working)
+	failpoint.Hit("read.open")
+	st, err := l.p.deps.Source.Open(ctx, asm.Position())
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	return l.pump(ctx, st, asm, s)
+}
+
+func (l *line) pump(ctx context.Context, st source.Stream, asm *txbuffer.Assembler, s *stage) error {
+	var ev event.Event
+	healthy := false
+	for {
+		s.is(working)
+		if err := st.Next(ctx, &ev); err != nil {
+			return err
+		}
+		l.lastSeen.Store(time.Now().UnixNano())
+		s.beat()
+		if !healthy && ev.Kind != event.EvReset {
+			healthy = true
+			l.p.recovered()
+		}
+		hitRead(ev.Kind)
+		s.is(blocked) // should the ring be full
+		finished, err := asm.Step(ctx, &ev)
+		if err != nil {
+			return err
+		}
+		if finished {
+			l.readSeq.Store(asm.Seq())
+		}
+	}
+}
+
+// hitRead marks the steps at which a test may kill the reader.
+func hitRead(k event.EventKind) {
+	if !failpoint.Enabled {
+		return
+	}
+	switch k {
+	case event.EvReset:
+		failpoint.Hit("read.reset")
+	case event.EvBegin:
+		failpoint.Hit("read.begin")
+	case event.EvRows:
+		failpoint.Hit("read.rows")
+	case event.EvCommit:
+		failpoint.Hit("read.commit")
+	case event.EvRollback:
+		failpoint.Hit("read.rollback")
+	case event.EvDDL:
+		failpoint.Hit("read.ddl")
+	case event.EvHeartbeat:
+		failpoint.Hit("read.heartbeat")
+	}
+}
+
+// recovered ends a retry: the source delivers again.
+func (p *Pipeline) recovered() {
+	p.sourceRetry.Reset()
+	p.status.set(Running, nil)
+}

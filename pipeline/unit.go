@@ -1,0 +1,72 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/cdcd-io/cdcd/event"
+	"github.com/cdcd-io/cdcd/sink"
+)
+
+// unit is a run of the log that one worker encodes: at most about UnitBytes of
+// raw rows, from many small transactions or from a part of a large one. Units
+// are reused; they travel by pointer from dispatch to a worker and, in the
+// order of the log, to send.
+type unit struct {
+	pieces    []*event.Piece
+	ends      []event.Coord // of the transactions that end in this unit
+	raw       int           // bytes of raw rows
+	rows      uint64
+	reserved  int64 // of the output budget
+	heartbeat bool  // emit a heartbeat record after the pieces
+	open      bool  // the last transaction goes on in the next unit
+
+	// oldest and newest are the commit times of the first and last
+	// transaction; received is when the first one had been read.
+	oldest, newest, received time.Time
+
+	packed sink.Packed
+	err    error
+	done   chan struct{} // gets one token when packed or err is set
+	sent   time.Time
+}
+
+func newUnit() *unit { return &unit{done: make(chan struct{}, 1)} }
+
+func (u *unit) reset() {
+	clear(u.pieces)
+	*u = unit{pieces: u.pieces[:0], done: u.done}
+}
+
+// add takes a piece that carries records.
+func (u *unit) add(p *event.Piece) {
+	u.pieces = append(u.pieces, p)
+	u.raw += p.Bytes
+	u.open = !p.Last
+	for i := range p.Events {
+		u.rows += uint64(p.Events[i].Rows)
+	}
+	u.note(p)
+}
+
+// skip takes the end of a transaction that yields no records.
+func (u *unit) skip(p *event.Piece) {
+	u.note(p)
+	p.Release()
+}
+
+func (u *unit) note(p *event.Piece) {
+	if u.received.IsZero() && !p.Tx.Silent {
+		u.oldest, u.received = p.Tx.Commit, p.Tx.Received
+	}
+	if !p.Tx.Silent {
+		u.newest = p.Tx.Commit
+	}
+	if p.Last {
+		u.ends = append(u.ends, p.Tx.End)
+	}
+}
+
+// quiet reports whether the piece yields no records.
+func quiet(p *event.Piece) bool {
+	return p.Tx.Rows == 0 && (p.Tx.DDL == nil || len(p.Tx.DDL.Tables) == 0)
+}
