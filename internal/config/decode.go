@@ -100,7 +100,9 @@ func (f *File) validate(n *yaml.Node, path string, v reflect.Value) {
 	}
 	if val, ok := v.Addr().Interface().(interface{ Validate() error }); ok {
 		if err := val.Validate(); err != nil {
-			f.reportAll(n, path, err)
+			known := map[string]field{}
+			fieldsOf(v, known)
+			f.reportAll(n, path, err, known)
 		}
 	}
 }

@@ -17,6 +17,8 @@
 //   - a type with UnmarshalText decodes itself from a scalar
 //   - Validate() error is called after decoding; an error, or each of several
 //     joined ones, that starts with "key:" or "key " is shown at that key
+//   - the tag secret:"true" keeps a value out of everything printed; keys that
+//     end in password, passphrase, secret or token are kept out without it
 //   - the tag later:"why" marks a key that a coming release will know
 //
 // ${env:NAME} and ${file:path} stand for a secret kept elsewhere, in any value;

@@ -81,6 +81,17 @@ func (f *File) encodeText(path, s string) *yaml.Node {
 	return n
 }
 
+// encodeSecret shows a field tagged secret:"true": the reference it came by, or
+// nothing but whether it is set.
+func (f *File) encodeSecret(path string, v reflect.Value) *yaml.Node {
+	if _, ok := f.raw[path]; ok || v.IsZero() {
+		return f.encode(path, v)
+	}
+	n := &yaml.Node{}
+	n.SetString(Masked)
+	return n
+}
+
 // isSecretKey reports whether a key holds a secret by its name.
 func isSecretKey(key string) bool {
 	for _, word := range []string{"password", "passphrase", "secret", "token"} {
@@ -135,6 +146,8 @@ func (f *File) encodeFields(n *yaml.Node, path string, v reflect.Value) {
 		case !ok || name == "-" || !sf.IsExported() || sf.Tag.Get("later") != "":
 		case opt == "inline":
 			f.encodeFields(n, path, v.Field(i))
+		case sf.Tag.Get("secret") == "true":
+			put(n, name, f.encodeSecret(join(path, name), v.Field(i)))
 		default:
 			put(n, name, f.encode(join(path, name), v.Field(i)))
 		}

@@ -39,7 +39,6 @@ type File struct {
 
 	opts     Options
 	root     *yaml.Node
-	lines    []*Pipeline
 	problems []Problem
 	blamed   map[string]bool     // keys that have a problem, and keys that a typo was meant to be
 	override map[*yaml.Node]bool // nodes that come from --set

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/cdcd-io/cdcd/pipeline"
 )
 
 // Pipeline joins one source and one sink.
@@ -18,6 +20,8 @@ type Pipeline struct {
 	// envelope. Default {debezium: {}}.
 	Format   Section  `yaml:"format"`
 	Snapshot Snapshot `yaml:"snapshot"`
+	// Line tunes the pipeline; see pipeline.Config.
+	Line pipeline.Config `yaml:",inline"`
 
 	Section *Section `yaml:"-"` // where problems of the pipeline are reported
 }
@@ -49,7 +53,7 @@ func (p *Pipeline) Validate() error {
 	if p.Sink == "" {
 		errs = append(errs, errors.New("sink: required: the name of an entry of sinks"))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.Line.Validate())...)
 }
 
 // Kinds that a person may expect from the documentation of a later release.
@@ -67,27 +71,26 @@ func (f *File) checkCore() {
 		f.kindOf(s, f.opts.SinkKinds, laterSinks)
 	}
 	f.checkpointKind()
-	for _, s := range f.Config.Pipelines {
-		f.lines = append(f.lines, f.pipeline(s))
-	}
 	f.required("sources", len(f.Sources))
 	f.required("sinks", len(f.Sinks))
 	f.required("pipelines", len(f.Config.Pipelines))
 }
 
-// Lines returns the pipelines in the order of the file.
-func (f *File) Lines() []*Pipeline { return f.lines }
+// Lines decodes the pipelines, whose tuning starts from def, and returns them
+// in the order of the file. It is called once.
+func (f *File) Lines(def pipeline.Config) []*Pipeline {
+	var lines []*Pipeline
+	for _, s := range f.Pipelines {
+		lines = append(lines, f.pipeline(s, def))
+	}
+	return lines
+}
 
 // required reports an empty list of things, unless its section is there and
 // wrong: that was told already.
 func (f *File) required(key string, n int) {
-	if n > 0 {
+	if n > 0 || f.isBlamed(key) {
 		return
-	}
-	for _, p := range f.problems {
-		if p.Key == key || len(p.Key) > len(key) && p.Key[:len(key)+1] == key+"." {
-			return
-		}
 	}
 	f.report(lookup(f.root, key), key, "required: at least one is needed")
 }
@@ -126,8 +129,8 @@ func (f *File) absent(path string, kinds []string) Section {
 }
 
 // pipeline decodes one pipeline and follows its references.
-func (f *File) pipeline(s *Section) *Pipeline {
-	p := &Pipeline{Name: s.Name, Section: s, Snapshot: Snapshot{Mode: "never"}}
+func (f *File) pipeline(s *Section, def pipeline.Config) *Pipeline {
+	p := &Pipeline{Name: s.Name, Section: s, Snapshot: Snapshot{Mode: "never"}, Line: def}
 	_ = s.Decode(p) // its problems are in the file's list
 	f.follow(s, "source", p.Source, f.Sources.Names())
 	f.follow(s, "sink", p.Sink, f.Sinks.Names())

@@ -81,15 +81,15 @@ func (f *File) Err() error {
 
 // reportAll notes each of the joined errors of a Validate at the key it names,
 // but for keys that have a problem already: what they hold is a default.
-func (f *File) reportAll(n *yaml.Node, path string, err error) {
+func (f *File) reportAll(n *yaml.Node, path string, err error, known map[string]field) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
-			f.reportAll(n, path, e)
+			f.reportAll(n, path, e, known)
 		}
 		return
 	}
-	at, key, text := locate(n, path, err.Error())
-	if !f.isBlamed(key) {
+	at, key, text := locate(n, path, err.Error(), known)
+	if key == path || !f.isBlamed(key) {
 		f.report(at, key, "%s", text)
 	}
 }
@@ -105,17 +105,17 @@ func (f *File) isBlamed(key string) bool {
 }
 
 // locate follows the key path that a message starts with ("tls.ca: no such
-// file", "hosts must not be empty") as deep as the mapping has it.
-func locate(n *yaml.Node, path, msg string) (*yaml.Node, string, string) {
-	end := strings.IndexAny(msg, ": ")
-	if end <= 0 || !isKeyPath(msg[:end]) {
-		return n, path, msg
+// file", "hosts must not be empty") as deep as the mapping has it. A package
+// name before it is dropped.
+func locate(n *yaml.Node, path, msg string, known map[string]field) (*yaml.Node, string, string) {
+	key, text := splitKey(msg, known)
+	if key == "" {
+		if _, rest, ok := strings.Cut(msg, ": "); ok {
+			key, text = splitKey(rest, known)
+		}
 	}
-	key := msg[:end]
-	if msg[end] == ':' {
-		msg = strings.TrimSpace(msg[end+1:])
-	} else if lookup(n, strings.Split(key, ".")[0]) == nil {
-		return n, path, msg // an ordinary first word
+	if key == "" {
+		return n, path, msg
 	}
 	at := n
 	for _, part := range strings.Split(key, ".") {
@@ -125,16 +125,27 @@ func locate(n *yaml.Node, path, msg string) (*yaml.Node, string, string) {
 		}
 		at = child
 	}
-	return at, join(path, key), strings.TrimPrefix(msg, key+" ")
+	return at, join(path, key), text
 }
 
-func isKeyPath(s string) bool {
-	for _, r := range s {
-		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' && r != '.' {
-			return false
-		}
+// splitKey cuts the key path off the beginning of a message; key is "" when
+// the message does not begin with a known one.
+func splitKey(msg string, known map[string]field) (key, text string) {
+	end := strings.IndexAny(msg, ": ")
+	if end <= 0 {
+		return "", msg
 	}
-	return s != ""
+	first := msg[:end]
+	if i := strings.IndexAny(first, ".["); i >= 0 {
+		first = first[:i]
+	}
+	if _, ok := known[first]; !ok {
+		return "", msg
+	}
+	if msg[end] == ' ' {
+		return msg[:end], msg // a sentence about the key
+	}
+	return msg[:end], strings.TrimLeft(msg[end:], ": ")
 }
 
 // lookup returns the value of a key of a mapping, or nil.
