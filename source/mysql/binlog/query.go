@@ -1,0 +1,84 @@
+package binlog
+
+// Query is a statement in the log: BEGIN, COMMIT, DDL, or a change in
+// statement format.
+type Query struct {
+	Thread    uint32 // connection id
+	Exec      uint32 // seconds the statement ran
+	ErrorCode uint16 // the error it ended with on the source, 0 for none
+	Database  string // default database, "" for none
+	SQL       string
+	Mode      SQLMode // sql_mode of the session
+	Charset   uint16  // collation id of the session's client character set, in which SQL is written; 0 when not known
+}
+
+// SQLMode is the server's sql_mode as a bit set.
+type SQLMode uint64
+
+// ANSIQuotes reports that double quotes enclose names, not strings.
+func (m SQLMode) ANSIQuotes() bool { return m&ModeANSIQuotes != 0 }
+
+// The modes that change how a statement is read.
+const (
+	ModeANSIQuotes         SQLMode = 1 << 2
+	ModeNoBackslashEscapes SQLMode = 1 << 20
+)
+
+// ParseQuery reads the body of a QUERY event. Of a QUERY_COMPRESSED event,
+// Inflater.Query makes one first.
+func ParseQuery(body []byte) (Query, error) {
+	c := cursor{b: body}
+	q := Query{Thread: c.u32(), Exec: c.u32()}
+	dbLen := c.u8()
+	q.ErrorCode = c.u16()
+	vars := cursor{b: c.take(uint64(c.u16()))}
+	db := c.take(uint64(dbLen))
+	c.u8()
+	if c.bad {
+		return Query{}, malformed("read query event", "truncated after %d bytes", len(body))
+	}
+	q.Database, q.SQL = string(db), statement(c.b)
+	q.statusVars(&vars)
+	return q, nil
+}
+
+// statement spares the allocation for what nearly every transaction has.
+func statement(b []byte) string {
+	if string(b) == "BEGIN" {
+		return "BEGIN"
+	}
+	return string(b)
+}
+
+// The status variables up to the last one of interest. Servers write them in
+// an order in which sql_mode and charset come before any that is not known here.
+const (
+	varFlags2        = 0
+	varSQLMode       = 1
+	varCatalog       = 2
+	varAutoIncrement = 3
+	varCharset       = 4
+	varTimeZone      = 5
+	varCatalogNZ     = 6
+)
+
+func (q *Query) statusVars(c *cursor) {
+	for len(c.b) > 0 {
+		switch c.u8() {
+		case varFlags2, varAutoIncrement:
+			c.u32()
+		case varSQLMode:
+			q.Mode = SQLMode(c.u64())
+		case varCatalog:
+			c.short()
+			c.u8()
+		case varCharset:
+			q.Charset = c.u16()
+			c.u32()
+		case varTimeZone, varCatalogNZ:
+			c.short()
+		default:
+			return
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package binlog
+
+import "github.com/cdcd-io/cdcd/event"
+
+// Rows is a rows event up to its column count: enough to decide by the table
+// whether its rows are wanted.
+type Rows struct {
+	TableID uint64
+	Type    EventType // for event.RawRows.Type; of inflated rows the type without compression
+	Op      event.Op
+	Flags   uint16
+	Body    []byte // from the column count on: event.RawRows.Body
+}
+
+// rowsDummyTable marks a rows event without rows whose only use is to end a
+// statement.
+const rowsDummyTable = 1<<24 - 1
+
+// EndOfStatement reports that the statement has no more rows; table ids end
+// with it.
+func (r *Rows) EndOfStatement() bool { return r.Flags&1 != 0 }
+
+// Dummy reports that the event has no table and no rows and only ends a statement.
+func (r *Rows) Dummy() bool { return r.TableID == rowsDummyTable && len(r.Body) <= 2 }
+
+// ParseRows reads the fixed part of a rows event of any type. Rows of a
+// compressed type must go through Inflater.Rows before they are decoded.
+func ParseRows(t EventType, body []byte) (Rows, error) {
+	op := rowsOp(t)
+	if op == 0 {
+		return Rows{}, malformed("read rows event", "%s is no rows event", t)
+	}
+	c := cursor{b: body}
+	r := Rows{TableID: c.uint(6), Flags: c.u16(), Type: t, Op: op}
+	if hasExtraData(t) {
+		n := uint64(c.u16())
+		if n < 2 {
+			return Rows{}, malformed("read rows event", "extra data of %d bytes", n)
+		}
+		c.take(n - 2)
+	}
+	if c.bad || len(c.b) == 0 {
+		return Rows{}, malformed("read rows event", "truncated after %d bytes", len(body))
+	}
+	r.Body = c.b
+	return r, nil
+}
+
+func rowsOp(t EventType) event.Op {
+	switch t {
+	case TypeWriteRowsV1, TypeWriteRows, TypeWriteRowsCompressedV1, TypeWriteRowsCompressed:
+		return event.Insert
+	case TypeUpdateRowsV1, TypeUpdateRows, TypePartialUpdateRows, TypeUpdateRowsCompressedV1, TypeUpdateRowsCompressed:
+		return event.Update
+	case TypeDeleteRowsV1, TypeDeleteRows, TypeDeleteRowsCompressedV1, TypeDeleteRowsCompressed:
+		return event.Delete
+	}
+	return 0
+}
+
+func hasExtraData(t EventType) bool {
+	return t >= TypeWriteRows && t <= TypeDeleteRows || t == TypePartialUpdateRows || t >= TypeWriteRowsCompressed && t <= TypeDeleteRowsCompressed
+}
