@@ -29,10 +29,6 @@ const (
 	keyPartitions = "partitions/" // + topic: over how many partitions its keys are spread
 )
 
-// maxValue bounds a value of the checkpoint topic, so that it fits a message
-// under the brokers' default settings with room to spare.
-const maxValue = 512 << 10
-
 // The segments of the topic are small because the cleaner leaves the newest one
 // alone and all that is left is read at every start.
 var checkpointTopicConfig = map[string]string{
@@ -264,7 +260,7 @@ func (l *checkpointLog) checkpoint() (checkpoint.Checkpoint, error) {
 	if !ok {
 		return checkpoint.Checkpoint{}, nil
 	}
-	return decodeCheckpoint(v)
+	return checkpoint.Decode(v)
 }
 
 // partitions returns the pinned partition counts by topic.
@@ -296,21 +292,16 @@ type entry struct {
 }
 
 // encodeEntries makes the batch that carries the entries.
-func encodeEntries(t *topic, now time.Time, entries []entry) (*batch, error) {
+func encodeEntries(t *topic, now time.Time, entries []entry) *batch {
 	u := &unit{}
 	u.arena = make([]byte, prefixSize+headerSize, 4096)
 	var none headers
 	for i, e := range entries {
-		if len(e.value) > maxValue {
-			return nil, resilience.Errorf(resilience.Fatal, "checkpoint_too_large", "store checkpoint",
-				"%s is %d bytes, %d are allowed", e.key, len(e.value), maxValue).
-				WithHint("a GTID set of that size has many holes: see the source's gtid_executed")
-		}
 		r := &format.Record{Key: []byte(e.key), Value: e.value}
 		u.arena = appendRecord(u.arena, recordSize(r, 0, int64(i), &none, &none), r, 0, int64(i), &none, &none)
 	}
 	millis := now.UnixMilli()
 	putHeader(u.arena, len(u.arena)-prefixSize, None, int32(len(entries)), millis, millis)
 	u.batches = []batch{{unit: u, topic: t, count: int32(len(entries)), to: len(u.arena)}}
-	return &u.batches[0], nil
+	return &u.batches[0]
 }

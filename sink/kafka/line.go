@@ -7,11 +7,11 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cdcd-io/cdcd/checkpoint"
 	"github.com/cdcd-io/cdcd/resilience"
-	"github.com/cdcd-io/cdcd/sink"
 )
 
 const (
@@ -26,6 +26,7 @@ const (
 type line struct {
 	cfg      *Config
 	obs      *Observer
+	waits    *atomic.Bool // shown as Sink.Retrying
 	me       owner
 	era      uint64
 	cluster  *cluster
@@ -77,7 +78,7 @@ func (l *line) start() {
 func (l *line) put(ctx context.Context, it *item) {
 	if err := l.waitForRoom(ctx, it.bytes); err != nil {
 		l.fail(err)
-		it.done(sink.Ack{}, l.firstError())
+		it.tell(l.firstError())
 		return
 	}
 	l.mu.Lock()
@@ -88,7 +89,7 @@ func (l *line) put(ctx context.Context, it *item) {
 	}
 	l.mu.Unlock()
 	if err != nil {
-		it.done(sink.Ack{}, err)
+		it.tell(err)
 		return
 	}
 	signal(l.wake)
@@ -293,8 +294,7 @@ func (l *line) produced(parts []*partition, errs []error, took time.Duration) er
 			continue
 		}
 		if p.attempts > 0 {
-			l.retrying--
-			l.clearRetry(p)
+			l.healed(p)
 		}
 		q := l.m.acked(p)
 		records, bytes = records+int(q.count), bytes+q.size()
@@ -307,13 +307,18 @@ func (l *line) produced(parts []*partition, errs []error, took time.Duration) er
 	return nil
 }
 
-func (l *line) clearRetry(p *partition) {
-	if l.retrying == 0 {
+// healed notes that a repeated batch got through.
+func (l *line) healed(p *partition) {
+	if l.retrying--; l.retrying == 0 {
+		l.waits.Store(false)
 		l.obs.retry(Retry{Op: "produce", At: place(p), Since: p.since})
 	}
 }
 
 // acknowledged gives back the memory of an item whose batches are all written.
+// One that ends inside a source transaction is done with that: it becomes
+// durable with the one that ends it, and a transaction larger than all budgets
+// could not pass if it waited.
 func (l *line) acknowledged(q *queued) {
 	if q.item == nil || q.item.pending > 0 {
 		return
@@ -321,6 +326,9 @@ func (l *line) acknowledged(q *queued) {
 	q.item.unit.release()
 	q.item.unit = nil
 	l.giveBack(q.item)
+	if q.item.open {
+		q.item.tell(nil)
+	}
 }
 
 func (l *line) giveBack(it *item) {
@@ -342,6 +350,7 @@ func (l *line) again(parts []*partition, cause error) {
 		}
 	}
 	attempts := worst.attempts
+	l.waits.Store(true)
 	l.obs.retry(Retry{Op: "produce", At: place(worst), Since: worst.since, Attempts: attempts, Err: cause})
 	l.spawn(func() func() error {
 		sleep(l.ctx, backoff(attempts))
@@ -414,7 +423,7 @@ func (l *line) report() {
 				l.cp.Position.Advance(c)
 			}
 		}
-		it.done(sink.Ack{}, nil)
+		it.tell(nil)
 	}
 }
 
@@ -432,17 +441,13 @@ func (l *line) sealGroup(group []*item) ([]*batch, error) {
 func (l *line) checkpointBatches() ([]*batch, error) {
 	now := time.Now()
 	l.cp.Saved = now
-	value, err := encodeCheckpoint(l.cp)
+	value, err := checkpoint.Encode(l.cp)
 	if err != nil {
 		return nil, err
 	}
 	entries := append(l.pins, entry{keyPosition, value})
 	l.pins = nil
-	b, err := encodeEntries(l.m.checkpoint.topic, now, entries)
-	if err != nil {
-		return nil, err
-	}
-	return []*batch{b}, nil
+	return []*batch{encodeEntries(l.m.checkpoint.topic, now, entries)}, nil
 }
 
 // pin remembers the topics whose partition count is not stored yet. It goes
@@ -554,7 +559,7 @@ func (l *line) finish(err error) {
 	l.inbox = nil
 	l.mu.Unlock()
 	for _, it := range items {
-		it.done(sink.Ack{}, err)
+		it.tell(err)
 	}
 }
 

@@ -30,6 +30,7 @@ type Sink struct {
 	opts     Options
 	instance string
 	pool     *unitPool
+	retrying atomic.Bool
 	facts    atomic.Pointer[lineFacts]
 	current  atomic.Pointer[topics]
 
@@ -74,6 +75,10 @@ func notConnected() error {
 	return resilience.Errorf(resilience.Transient, "not_connected", "deliver", "the sink is not connected")
 }
 
+// Retrying tells that batches are being repeated in place: silence is no stall
+// then. Safe for concurrent use.
+func (s *Sink) Retrying() bool { return s.retrying.Load() }
+
 // Connect implements sink.Sink. The steps and their order are explained in
 // DESIGN.md.
 func (s *Sink) Connect(ctx context.Context, term uint64, cp checkpoint.Checkpoint) (checkpoint.Checkpoint, error) {
@@ -103,7 +108,7 @@ func (s *Sink) newLine() (*line, error) {
 	}
 	s.era++
 	return &line{
-		cfg: &s.cfg, obs: &s.opts.Observer, me: owner{s.term, s.instance}, era: s.era, cluster: c,
+		cfg: &s.cfg, obs: &s.opts.Observer, waits: &s.retrying, me: owner{s.term, s.instance}, era: s.era, cluster: c,
 		producer: &producer{c: c, id: s.cfg.transactionalID(), timeout: s.cfg.TransactionTimeout, transactional: s.cfg.exactlyOnce()},
 		log:      newCheckpointLog(c, s.cfg.checkpointTopic()),
 	}, nil
@@ -132,7 +137,7 @@ func (s *Sink) connect(ctx context.Context, l *line, cp checkpoint.Checkpoint) (
 	if err := l.restore(cp); err != nil {
 		return none, err
 	}
-	return cloneCheckpoint(l.cp), l.claim(ctx)
+	return clone(l.cp), l.claim(ctx)
 }
 
 // takeOver gets a session: whatever it takes the first time in a term, later
@@ -225,16 +230,15 @@ func (l *line) restore(mirror checkpoint.Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	if !cp.IsZero() && (cp.Pipeline != l.cfg.Pipeline || cp.Installation != l.cfg.Installation) {
-		return resilience.Errorf(resilience.Fatal, "checkpoint_foreign", "connect",
-			"topic %s holds the checkpoint of pipeline %s of installation %s", l.log.topic, cp.Pipeline, cp.Installation).
-			WithHint("choose another transactional_id: each pipeline needs its own")
+	if !cp.IsZero() {
+		if err := checkpoint.Verify(cp, l.cfg.Installation, l.cfg.Pipeline); err != nil {
+			return err
+		}
 	}
-	if ahead(mirror, cp) {
-		return resilience.Errorf(resilience.Fatal, "checkpoint_behind_mirror", "connect",
-			"topic %s is at generation %d, seq %d, and the stored checkpoint at generation %d, seq %d: the topic lost records or is another one",
-			l.log.topic, cp.Generation, cp.Position.Seq, mirror.Generation, mirror.Position.Seq).
-			WithHint("if the records behind the topic's position are gone too, remove the stored checkpoint and go on from the topic")
+	if !mirror.IsZero() && checkpoint.After(mirror, cp) {
+		if cp, err = l.behind(cp, mirror); err != nil {
+			return err
+		}
 	}
 	l.cp = cp
 	l.cp.Term = l.me.Term
@@ -242,12 +246,23 @@ func (l *line) restore(mirror checkpoint.Checkpoint) error {
 	return nil
 }
 
-// ahead tells whether a is further than b.
-func ahead(a, b checkpoint.Checkpoint) bool {
-	if a.IsZero() || b.IsZero() {
-		return !a.IsZero()
+// behind decides what a mirror ahead of the topic means. In at_least_once both
+// are written after the data and either may be the later one; in exactly_once
+// the topic is written first, so it lost something.
+func (l *line) behind(cp, mirror checkpoint.Checkpoint) (checkpoint.Checkpoint, error) {
+	if !l.cfg.exactlyOnce() && !cp.IsZero() && mirror.Generation == cp.Generation {
+		return clone(mirror), nil
 	}
-	return a.Generation > b.Generation || a.Generation == b.Generation && a.Position.Seq > b.Position.Seq
+	return cp, resilience.Errorf(resilience.Fatal, "checkpoint_behind_mirror", "connect",
+		"topic %s is at generation %d, seq %d, and the stored checkpoint at generation %d, seq %d: the topic lost records or is another one",
+		l.log.topic, cp.Generation, cp.Position.Seq, mirror.Generation, mirror.Position.Seq).
+		WithHint("if the records behind the topic's position are gone too, remove the stored checkpoint and go on from the topic")
+}
+
+// clone returns a copy whose position may be changed.
+func clone(c checkpoint.Checkpoint) checkpoint.Checkpoint {
+	c.Position = c.Position.Clone()
+	return c
 }
 
 // claim writes down that this process in this term owns the pipeline, once.
@@ -266,10 +281,7 @@ func (l *line) claim(ctx context.Context) error {
 // does not run.
 func (l *line) write(ctx context.Context, entries ...entry) error {
 	p := l.m.partition(l.checkpointKey())
-	b, err := encodeEntries(p.topic, time.Now(), entries)
-	if err != nil {
-		return err
-	}
+	b := encodeEntries(p.topic, time.Now(), entries)
 	if l.producer.transactional {
 		if err := l.producer.addPartitions(ctx, []*partition{p}); err != nil {
 			return err
@@ -306,14 +318,14 @@ func (s *Sink) Begin(ctx context.Context, cp checkpoint.Checkpoint) error {
 		return notConnected()
 	}
 	cp.Term = s.term
-	value, err := encodeCheckpoint(cp)
+	value, err := checkpoint.Encode(cp)
 	if err != nil {
 		return err
 	}
 	if err := l.write(ctx, entry{keyPosition, value}); err != nil {
 		return err
 	}
-	l.cp = cloneCheckpoint(cp)
+	l.cp = clone(cp)
 	return nil
 }
 
@@ -351,6 +363,7 @@ func (s *Sink) endLine(ctx context.Context) error {
 	}
 	s.line = nil
 	s.current.Store(nil)
+	defer s.retrying.Store(false)
 	var err error
 	if s.started {
 		err = l.stop(ctx)

@@ -17,6 +17,15 @@ type item struct {
 	bytes   int
 	pending int // batches that brokers have not acknowledged
 	done    func(sink.Ack, error)
+	told    bool // done was called
+}
+
+// tell calls done unless it was called before.
+func (it *item) tell(err error) {
+	if !it.told {
+		it.told = true
+		it.done(sink.Ack{}, err)
+	}
 }
 
 // partition is one partition as the producer sees it. Batches leave one at a
@@ -81,8 +90,9 @@ type machine struct {
 	pending  int // batches of the group not acknowledged
 	phase    phase
 	opened   time.Time // when the group got its first item
-	draining bool      // nothing more comes
-	finished []*item   // to be reported as done
+	lastPut  time.Time
+	draining bool    // nothing more comes
+	finished []*item // to be reported as done
 }
 
 func newMachine(transactional bool, groupBytes int, groupDelay time.Duration, checkpoint partKey) *machine {
@@ -102,6 +112,7 @@ func (m *machine) partition(k partKey) *partition {
 // put takes the next item.
 func (m *machine) put(it *item, now time.Time) error {
 	m.waiting = append(m.waiting, it)
+	m.lastPut = now
 	return m.admit(now)
 }
 
@@ -150,8 +161,7 @@ func (m *machine) settle(now time.Time) error {
 	if m.phase != filling || len(m.group) == 0 {
 		return nil
 	}
-	last := m.group[len(m.group)-1]
-	if last.open || !last.idle && !m.draining && now.Sub(m.opened) < m.groupDelay {
+	if last := m.group[len(m.group)-1]; last.open || !last.idle && !m.draining && now.Before(m.due()) {
 		return nil
 	}
 	return m.close()
@@ -162,8 +172,16 @@ func (m *machine) due() time.Time {
 	if !m.transactional || m.phase != filling || len(m.group) == 0 || m.group[len(m.group)-1].open {
 		return time.Time{}
 	}
-	return m.opened.Add(m.groupDelay)
+	due := m.opened.Add(m.groupDelay)
+	if stalled := m.lastPut.Add(inputGap); m.pending == 0 && stalled.Before(due) {
+		return stalled
+	}
+	return due
 }
+
+// inputGap is how long a group with nothing on its way waits for more input:
+// whoever fills it may be waiting for the memory that it holds.
+const inputGap = 5 * time.Millisecond
 
 // close seals the group with its checkpoint.
 func (m *machine) close() error {
