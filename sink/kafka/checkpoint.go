@@ -19,6 +19,7 @@ import (
 
 	"github.com/cdcd-io/cdcd/checkpoint"
 	"github.com/cdcd-io/cdcd/format"
+	"github.com/cdcd-io/cdcd/internal/failpoint"
 	"github.com/cdcd-io/cdcd/resilience"
 )
 
@@ -67,6 +68,7 @@ const (
 // written before the call is decided; nothing newer can then be hidden behind
 // an open transaction.
 func (l *checkpointLog) read(ctx context.Context, settled bool) error {
+	failpoint.Hit("kafka.connect.read")
 	limit := 3 * l.c.timeout
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

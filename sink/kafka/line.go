@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cdcd-io/cdcd/checkpoint"
+	"github.com/cdcd-io/cdcd/internal/failpoint"
 	"github.com/cdcd-io/cdcd/resilience"
 )
 
@@ -435,6 +436,7 @@ func (l *line) sealGroup(group []*item) ([]*batch, error) {
 			l.cp.Position.Advance(c)
 		}
 	}
+	failpoint.Hit("kafka.seal")
 	return l.checkpointBatches()
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
 
+	"github.com/cdcd-io/cdcd/internal/failpoint"
 	"github.com/cdcd-io/cdcd/resilience"
 )
 
@@ -47,6 +48,7 @@ const (
 func (p *producer) init(ctx context.Context, from session) error {
 	ctx, cancel := p.c.withTimeout(ctx)
 	defer cancel()
+	failpoint.Hit("kafka.connect.init")
 	return p.repeat(ctx, initAgain, func() error {
 		res, err := p.c.client.InitProducerID(ctx, &kafka.InitProducerIDRequest{
 			TransactionalID: p.id, TransactionTimeoutMs: int(p.timeout / time.Millisecond),
@@ -116,6 +118,7 @@ func (p *producer) addPartitions(ctx context.Context, parts []*partition) error 
 	for _, pt := range parts {
 		byTopic[pt.topic.name] = append(byTopic[pt.topic.name], kafka.AddPartitionToTxn{Partition: int(pt.id)})
 	}
+	failpoint.Hit("kafka.partitions.before")
 	err := p.repeat(ctx, inTxnAgain, func() error {
 		res, err := p.c.client.AddPartitionsToTxn(ctx, &kafka.AddPartitionsToTxnRequest{
 			TransactionalID: p.id, ProducerID: int(p.session.pid), ProducerEpoch: int(p.session.epoch), Topics: byTopic,
@@ -125,6 +128,7 @@ func (p *producer) addPartitions(ctx context.Context, parts []*partition) error 
 		}
 		return firstAddError(res)
 	})
+	failpoint.Hit("kafka.partitions.after")
 	return outcomeUnknown(err, "add partitions to transaction", p.id)
 }
 
@@ -149,6 +153,7 @@ const operationNotAttempted kafka.Error = 55
 func (p *producer) endTxn(ctx context.Context, commit bool) error {
 	ctx, cancel := p.c.withTimeout(ctx)
 	defer cancel()
+	failpoint.Hit("kafka.end.before")
 	err := p.repeat(ctx, inTxnAgain, func() error {
 		res, err := p.c.client.EndTxn(ctx, &kafka.EndTxnRequest{
 			TransactionalID: p.id, ProducerID: int(p.session.pid), ProducerEpoch: int(p.session.epoch), Committed: commit,
@@ -158,6 +163,7 @@ func (p *producer) endTxn(ctx context.Context, commit bool) error {
 		}
 		return err
 	})
+	failpoint.Hit("kafka.end.after")
 	return outcomeUnknown(err, "end transaction", p.id)
 }
 
@@ -175,7 +181,9 @@ func outcomeUnknown(err error, op, at string) error {
 // became of each. Batches are stamped already; the same bytes may be sent again.
 func (p *producer) produce(ctx context.Context, batches []*batch) []error {
 	out := make([]error, len(batches))
+	failpoint.Hit("kafka.produce.before")
 	res, err := p.c.roundTrip(ctx, p.request(batches))
+	failpoint.Hit("kafka.produce.after")
 	if err != nil {
 		for i, b := range batches {
 			b.unit.shared = true
