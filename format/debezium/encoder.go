@@ -1,7 +1,6 @@
 package debezium
 
 import (
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -85,9 +84,11 @@ func New(cfg Config, d Deps) *Encoder {
 func (e *Encoder) Encode(p *event.Piece, out format.Emitter) error {
 	defer e.settle()
 	if p.Tx.DDL != nil {
-		return e.encodeDDL(p.Tx, out)
+		if err := e.encodeDDL(p.Tx, out); err != nil {
+			return err
+		}
 	}
-	if p.Tx.Rows == 0 {
+	if p.Tx.Rows == 0 && len(p.Events) == 0 {
 		return nil
 	}
 	e.startTx(p.Tx)
@@ -154,8 +155,8 @@ func (e *Encoder) emit(out format.Emitter, route *format.Route, key, value []byt
 
 // poison explains the fault at hand.
 func (e *Encoder) poison(c *event.RowChange) error {
-	place := c.Table.Database + "." + c.Table.Name + ", column " + c.Table.Columns[e.fault.field.col].Name +
-		", transaction " + e.tx.id + ", event at " + strconv.FormatUint(c.Pos, 10) + ", row " + strconv.Itoa(int(c.Row))
 	return resilience.Errorf(resilience.Poison, e.fault.code, "encode row", "%s", e.fault.cause).
-		WithPlace("%s", place).WithHint("%s", e.fault.remedy)
+		WithPlace("%s.%s, column %s, row %d of the event at %s:%d, transaction %s", c.Table.Database, c.Table.Name,
+			c.Table.Columns[e.fault.field.col].Name, c.Row, e.tx.file, c.Pos, e.tx.id).
+		WithHint("%s", e.fault.remedy)
 }

@@ -36,15 +36,6 @@ func tenColumns() (*event.Table, []event.Value, []event.Value) {
 	return t, before, after
 }
 
-func updates(n int) *event.Piece {
-	t, before, after := tenColumns()
-	rows := make([]eventtest.Row, n)
-	for i := range rows {
-		rows[i] = eventtest.Update(t, before, after)
-	}
-	return eventtest.Piece(eventtest.Tx(42), rows...)
-}
-
 // ready serves one row again and again, so that a benchmark shows the encoder
 // and not the stand-in for the decoder.
 type ready struct{ before, after []event.Value }

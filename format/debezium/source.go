@@ -10,7 +10,7 @@ import (
 type txFragments struct {
 	constant []byte // `,"source":{"version":…,"ts_ms":`, the same for ever
 
-	id         string // Tx.Key
+	id, file   string // Tx.Key, and the file of the log
 	millis     int64
 	ms, us, ns []byte // digits of the commit time
 	origin     []byte // server_id to `"pos":`
@@ -39,7 +39,7 @@ func sourceConstant(version, connector, name string) []byte {
 // clock is read once a piece: pieces take milliseconds.
 func (e *Encoder) startTx(tx *event.Tx) {
 	t := &e.tx
-	t.id = tx.Key
+	t.id, t.file = tx.Key, fileOf(tx)
 	micros := tx.Commit.UnixMicro()
 	if tx.Commit.IsZero() {
 		micros = 0
@@ -48,7 +48,7 @@ func (e *Encoder) startTx(tx *event.Tx) {
 	t.ms = strconv.AppendInt(t.ms[:0], t.millis, 10)
 	t.us = strconv.AppendInt(t.us[:0], micros, 10)
 	t.ns = strconv.AppendInt(t.ns[:0], micros*1000, 10)
-	t.origin = appendOrigin(t.origin[:0], tx)
+	t.origin = appendOrigin(t.origin[:0], tx, t.file)
 	t.thread = append(t.thread[:0], `,"thread":`...)
 	if tx.Thread == 0 {
 		t.thread = append(t.thread, "null"...)
@@ -60,7 +60,18 @@ func (e *Encoder) startTx(tx *event.Tx) {
 	t.clock = e.appendClock(t.clock[:0])
 }
 
-func appendOrigin(b []byte, tx *event.Tx) []byte {
+// fileOf returns the file that holds the transaction, which never spans two.
+func fileOf(tx *event.Tx) string {
+	switch {
+	case tx.Begin.File != nil:
+		return tx.Begin.File.Name
+	case tx.End.File != nil:
+		return tx.End.File.Name
+	}
+	return ""
+}
+
+func appendOrigin(b []byte, tx *event.Tx, file string) []byte {
 	b = strconv.AppendUint(b, uint64(tx.ServerID), 10)
 	b = append(b, `,"gtid":`...)
 	if tx.End.GTID.IsZero() {
@@ -68,15 +79,7 @@ func appendOrigin(b []byte, tx *event.Tx) []byte {
 	} else {
 		b = append(tx.End.GTID.Append(append(b, '"')), '"')
 	}
-	b = append(b, `,"file":`...)
-	switch {
-	case tx.Begin.File != nil:
-		b = appendQuoted(b, tx.Begin.File.Name)
-	case tx.End.File != nil:
-		b = appendQuoted(b, tx.End.File.Name)
-	default:
-		b = append(b, `""`...)
-	}
+	b = appendQuoted(append(b, `,"file":`...), file)
 	return append(b, `,"pos":`...)
 }
 
