@@ -110,8 +110,6 @@ func origins(t *testing.T, records []captured) map[string][]origin {
 	return all
 }
 
-const captureServer = "df8e82c8-e70a-11f1-935a-02fc00000001:"
-
 var captureSID = [16]byte{0xdf, 0x8e, 0x82, 0xc8, 0xe7, 0x0a, 0x11, 0xf1, 0x93, 0x5a, 0x02, 0xfc, 0x00, 0x00, 0x00, 0x01}
 
 // piece builds the transaction as a source would have.
