@@ -79,8 +79,8 @@ func New(cfg Config, d Deps) *Encoder {
 
 // Encode emits the records of the piece: BEGIN before the first row and END
 // behind the last where they are wanted, and the rows between in log order. A
-// transaction without rows yields nothing, except a TRUNCATE or DROP of
-// captured tables.
+// transaction without rows yields nothing, except for a TRUNCATE or DROP of
+// captured tables. After an error the encoder may be used for other pieces.
 func (e *Encoder) Encode(p *event.Piece, out format.Emitter) error {
 	defer e.settle()
 	if p.Tx.DDL != nil {
