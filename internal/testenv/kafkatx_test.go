@@ -132,6 +132,14 @@ func TestConsumerSeesCommittedOnly(t *testing.T) {
 	expect(t, k, ConsumeOptions{Topics: []string{"tx"}}, "one two")
 	expect(t, k, ConsumeOptions{Topics: []string{"tx"}, Isolation: ReadUncommitted}, "one lost two gone")
 
+	for isolation, want := range map[Isolation]int{ReadCommitted: 2, ReadUncommitted: 4} {
+		o := ConsumeOptions{Topics: []string{"tx"}, Isolation: isolation}
+		records, err := k.ConsumeKcat(t.Context(), o)
+		if err != nil || len(records) != want || string(records[0].Value) != "one" || records[0].Key != nil {
+			t.Fatalf("kcat reads %v as %+v, %v", isolation, records, err)
+		}
+	}
+
 	r := proxy.On(&Rule{Dir: ToClient, APIKey: APIKey(EndTxn), Count: 1, Do: Cut(0)})
 	if err := p.write("a", "tx", "unknown", true); err == nil || r.Reached() != 1 {
 		t.Fatalf("the reply to EndTxn came through: %v, the rule acted %d times", err, r.Reached())

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/go-mysql-org/go-mysql/client"
 )
 
 // echo is a server that sends back what it gets, and the way to it through a proxy.
@@ -189,6 +191,28 @@ func TestProxyCutsInsideAMySQLPacket(t *testing.T) {
 	got, _ := io.ReadAll(c)
 	if len(got) != 2*9+6 || r.Reached() != 1 {
 		t.Fatalf("%d bytes got through, the rule acted %d times", len(got), r.Reached())
+	}
+}
+
+func TestProxyCutsAResultOfARealServer(t *testing.T) {
+	m := SharedMySQL(t, MariaDB118)
+	p, err := NewProxy(m.Addr(), MySQLProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	c, err := client.Connect(p.Addr(), RootUser, RootPassword, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Execute("SELECT 'whole'"); err != nil {
+		t.Fatal(err)
+	}
+	row := func(msg Message) bool { return bytes.Contains(msg.Payload(), []byte("torn")) }
+	torn := p.On(&Rule{Dir: ToClient, Match: row, Skip: 1, Do: Cut(7)}) // the first match is the column's name
+	if _, err := c.Execute("SELECT 'torn'"); err == nil || torn.Reached() != 1 {
+		t.Fatalf("a cut result came as %v; the rule acted %d times", err, torn.Reached())
 	}
 }
 
