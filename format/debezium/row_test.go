@@ -161,7 +161,7 @@ func TestRowsOfASnapshot(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	date := eventtest.Table("shop", "days", []string{"day"}, eventtest.Col("day", event.TypeDate), column("e", event.TypeEnum, labels("a")))
-	orders := eventtest.Orders()
+	orders, price := eventtest.Orders(), eventtest.Table("shop", "prices", nil, column("p", event.TypeDecimal, decimal(65, 30)))
 	null, absent, zero := eventtest.Null(), eventtest.Absent(), eventtest.Date(0, 0, 0)
 	day := eventtest.Date(2026, 1, 1)
 	for _, c := range []struct {
@@ -173,6 +173,9 @@ func TestFaults(t *testing.T) {
 		{"partial_row_image", plain, eventtest.Delete(orders, absent, null)},
 		{"unexpected_null", plain, eventtest.Insert(orders, null, null)},
 		{"unexpected_value", plain, eventtest.Insert(orders, eventtest.Text("1"), null)},
+		{"unexpected_value", plain, eventtest.Insert(price, eventtest.Decimal(1, 2))},
+		{"unexpected_value", func(c *Config) { c.Decimal = "string" }, eventtest.Insert(price, eventtest.Decimal(1, 30))},
+		{"unexpected_value", plain, eventtest.Insert(price, eventtest.BigDecimal("1e5"))},
 		{"invalid_utf8", plain, eventtest.Insert(orders, eventtest.Int(1), eventtest.Text("\xff"))},
 		{"invalid_utf8", plain, eventtest.Update(orders, order(1, "\xff"), order(1, "x"))},
 		{"invalid_utf8", plain, eventtest.Update(orders, order(1, "x"), order(2, "\xff"))},

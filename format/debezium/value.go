@@ -132,7 +132,7 @@ func (e *Encoder) appendFloating(dst []byte, f *field, x float64, bits int) ([]b
 }
 
 func (e *Encoder) appendDecimal(dst []byte, f *field, v *event.Value) ([]byte, bool) {
-	if v.Bytes == nil && v.Scale != f.digits {
+	if v.Bytes == nil && (v.Scale != f.digits || int(v.Scale) >= len(pow10)) {
 		return dst, e.fail(f, mismatch)
 	}
 	ok := true
