@@ -17,12 +17,11 @@ import (
 // server would be killed whenever the Go runtime retires that thread.
 type spawner struct {
 	starts chan func()
-	quit   chan struct{}
 	done   chan struct{}
 }
 
 func newSpawner() *spawner {
-	s := &spawner{starts: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
+	s := &spawner{starts: make(chan func()), done: make(chan struct{})}
 	go s.loop()
 	return s
 }
@@ -30,29 +29,20 @@ func newSpawner() *spawner {
 func (s *spawner) loop() {
 	defer close(s.done)
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-	for {
-		select {
-		case start := <-s.starts:
-			start()
-		case <-s.quit:
-			return
-		}
+	for start := range s.starts {
+		start()
 	}
 }
 
 func (s *spawner) start(cmd *exec.Cmd) error {
 	result := make(chan error, 1)
-	select {
-	case s.starts <- func() { result <- cmd.Start() }:
-		return <-result
-	case <-s.done:
-		return errors.New("the Env is closed; open a new one")
-	}
+	s.starts <- func() { result <- cmd.Start() }
+	return <-result
 }
 
 // close ends the thread, and with it every child that is still there.
 func (s *spawner) close() {
-	close(s.quit)
+	close(s.starts)
 	<-s.done
 }
 

@@ -1,0 +1,113 @@
+package mysql
+
+import "strings"
+
+// maxFilterNames bounds the names a filter remembers its decisions for.
+const maxFilterNames = 1 << 16
+
+// filter decides which tables and columns are captured. Decisions about tables
+// are remembered by name.
+type filter struct {
+	include, exclude, columns []string
+	system                    map[string]bool // databases of the server that an include named
+	decided                   map[tableName]bool
+}
+
+type tableName struct{ database, table string }
+
+func newFilter(c *Config) *filter {
+	f := &filter{
+		include: c.Tables.Include, exclude: c.Tables.Exclude, columns: c.Columns.Exclude,
+		system: map[string]bool{}, decided: map[tableName]bool{},
+	}
+	for _, g := range f.include {
+		db, _, _ := strings.Cut(g, ".")
+		f.system[strings.ToLower(db)] = true
+	}
+	return f
+}
+
+// captured reports whether rows of the table are wanted.
+func (f *filter) captured(database, table string) bool {
+	name := tableName{database, table}
+	yes, known := f.decided[name]
+	if known {
+		return yes
+	}
+	yes = f.decide(database, database+"."+table)
+	if len(f.decided) >= maxFilterNames {
+		clear(f.decided)
+	}
+	f.decided[name] = yes
+	return yes
+}
+
+func (f *filter) decide(database, full string) bool {
+	if isSystem(database) && !f.system[strings.ToLower(database)] {
+		return false
+	}
+	if matchAny(f.exclude, full) {
+		return false
+	}
+	return len(f.include) == 0 || matchAny(f.include, full)
+}
+
+// excluded reports whether a column is left out.
+func (f *filter) excluded(database, table, column string) bool {
+	return len(f.columns) > 0 && matchAny(f.columns, database+"."+table+"."+column)
+}
+
+// mayCapture reports whether any table of the database could be captured.
+func (f *filter) mayCapture(database string) bool {
+	if isSystem(database) && !f.system[strings.ToLower(database)] {
+		return false
+	}
+	if len(f.include) == 0 {
+		return true
+	}
+	for _, g := range f.include {
+		db, _, _ := strings.Cut(g, ".")
+		if match(db, database) {
+			return true
+		}
+	}
+	return false
+}
+
+func isSystem(database string) bool {
+	switch strings.ToLower(database) {
+	case "mysql", "sys", "performance_schema", "information_schema":
+		return true
+	}
+	return false
+}
+
+func matchAny(globs []string, s string) bool {
+	for _, g := range globs {
+		if match(g, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// match reports whether the glob fits all of s. It goes back to the last star
+// only, so its time is bounded by the product of the lengths.
+func match(glob, s string) bool {
+	star, mark, g := -1, 0, 0
+	for i := 0; i < len(s); {
+		switch {
+		case g < len(glob) && glob[g] == '*':
+			star, mark = g, i
+			g++
+		case g < len(glob) && (glob[g] == '?' || glob[g] == s[i]):
+			g, i = g+1, i+1
+		case star >= 0:
+			mark++
+			g, i = star+1, mark
+		default:
+			return false
+		}
+	}
+	return strings.Trim(glob[g:], "*") == ""
+}

@@ -1,0 +1,186 @@
+package mysql
+
+import (
+	"strings"
+
+	"github.com/cdcd-io/cdcd/event"
+	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/source/mysql/binlog"
+)
+
+// query interprets a statement in the log.
+func (st *stream) query(ev *event.Event) (bool, error) {
+	body, err := st.body()
+	if err != nil {
+		return false, err
+	}
+	if st.cur.header.Type == binlog.TypeQueryCompressed {
+		if body, err = st.inflater.Query(body); err != nil {
+			return false, err
+		}
+	}
+	q, err := binlog.ParseQuery(body)
+	if err != nil {
+		return false, err
+	}
+	st.tx.events++
+	s := binlog.Classify(q.SQL, q.Database, q.Mode)
+	if s.Kind == binlog.StatementBegin {
+		return st.beginStatement(ev, &q)
+	}
+	if st.tx.phase == running {
+		return st.statementInside(ev, &q, &s)
+	}
+	return st.loneStatement(ev, &q, &s)
+}
+
+// beginStatement opens the transaction; where the server writes no GTID events
+// it is the first that is heard of it.
+func (st *stream) beginStatement(ev *event.Event, q *binlog.Query) (bool, error) {
+	switch st.tx.phase {
+	case running:
+		return false, st.unexpected("a transaction begins inside another one")
+	case begun:
+		st.tx.phase, st.tx.thread = running, q.Thread
+		return false, nil
+	}
+	st.newTransaction()
+	st.tx.phase, st.tx.thread = running, q.Thread
+	st.fillBegin(ev)
+	return true, nil
+}
+
+// statementInside takes a statement between BEGIN and the end.
+func (st *stream) statementInside(ev *event.Event, q *binlog.Query, s *binlog.Statement) (bool, error) {
+	if st.tx.thread == 0 {
+		st.tx.thread = q.Thread
+	}
+	switch s.Kind {
+	case binlog.StatementCommit:
+		return st.finish(ev, event.EvCommit)
+	case binlog.StatementRollback:
+		return st.finish(ev, event.EvRollback)
+	case binlog.StatementSavepoint:
+		st.tx.save(s.Name)
+	case binlog.StatementRollbackTo:
+		return false, st.rollbackTo(s.Name)
+	case binlog.StatementXAStart:
+		st.tx.xa = true
+	case binlog.StatementXAPrepare, binlog.StatementXACommit:
+		return false, errXA(s.Kind.String() + " " + s.Name)
+	case binlog.StatementDML:
+		return false, st.dml(q, s)
+	case binlog.StatementUnknown:
+		return false, st.unknownStatement(q)
+	}
+	// What is left changes no rows that outlive the transaction: temporary
+	// tables, and CREATE TABLE ... SELECT, whose rows follow.
+	return false, nil
+}
+
+// loneStatement takes a statement that is a transaction of its own.
+func (st *stream) loneStatement(ev *event.Event, q *binlog.Query, s *binlog.Statement) (bool, error) {
+	first := st.tx.phase == idle
+	if first {
+		st.newTransaction()
+	}
+	st.tx.thread = q.Thread
+	switch s.Kind {
+	case binlog.StatementXAStart:
+		st.tx.phase, st.tx.xa = running, true
+		if first {
+			st.fillBegin(ev)
+		}
+		return first, nil
+	case binlog.StatementXAPrepare, binlog.StatementXACommit:
+		if st.tx.skip {
+			break
+		}
+		return false, errXA(s.Kind.String() + " " + s.Name)
+	case binlog.StatementXARollback:
+		// Its rows were never handed on.
+		return st.rolledBack(ev, first)
+	case binlog.StatementDML:
+		if err := st.dml(q, s); err != nil {
+			return false, err
+		}
+	}
+	return st.ddl(ev, q, s)
+}
+
+// rolledBack ends the transaction of an XA ROLLBACK, opening it first where
+// nothing else has.
+func (st *stream) rolledBack(ev *event.Event, first bool) (bool, error) {
+	if !first {
+		return st.finish(ev, event.EvRollback)
+	}
+	st.fillBegin(ev)
+	_, err := st.finish(&st.queued, event.EvRollback)
+	st.hasQueue = err == nil
+	return err == nil, err
+}
+
+// ddl ends the transaction with the statement.
+func (st *stream) ddl(ev *event.Event, q *binlog.Query, s *binlog.Statement) (bool, error) {
+	found, err := st.finish(ev, event.EvDDL)
+	if found {
+		ev.DDL = &event.DDL{Database: q.Database, SQL: q.SQL, Kind: s.Kind.DDL(), Tables: st.removed(s)}
+	}
+	return found, err
+}
+
+// removed lists the captured tables whose rows a statement removes.
+func (st *stream) removed(s *binlog.Statement) []event.DDLTable {
+	if s.Kind == binlog.StatementDropDatabase {
+		return st.source.tables.in(s.Name)
+	}
+	if s.Kind != binlog.StatementTruncate && s.Kind != binlog.StatementDropTable {
+		return nil
+	}
+	var list []event.DDLTable
+	for _, n := range s.Tables {
+		if st.source.filter.captured(n.Database, n.Name) {
+			list = append(list, event.DDLTable{Database: n.Database, Name: n.Name, Table: st.source.tables.latest[tableName{n.Database, n.Name}]})
+		}
+	}
+	return list
+}
+
+// dml stops at a change in statement format unless it is sure that no captured
+// table is concerned.
+func (st *stream) dml(q *binlog.Query, s *binlog.Statement) error {
+	if st.tx.skip {
+		return nil
+	}
+	for _, n := range s.Tables {
+		if st.source.filter.captured(n.Database, n.Name) {
+			return st.statementFormat(head(q.SQL)+" on "+n.Database+"."+n.Name, true)
+		}
+	}
+	return st.statementFormat(head(q.SQL), s.Partial || len(s.Tables) == 0)
+}
+
+// unknownStatement stops inside a transaction: whatever it is, it could change rows.
+func (st *stream) unknownStatement(q *binlog.Query) error {
+	if st.tx.skip {
+		return nil
+	}
+	return st.statementFormat(head(q.SQL), true)
+}
+
+func (st *stream) statementFormat(what string, concerned bool) error {
+	if !concerned || st.tx.skip {
+		return nil
+	}
+	return resilience.Errorf(resilience.Fatal, "statement_format_dml", opRead, "a change is logged as a statement: %s", what).
+		WithHint("SET GLOBAL binlog_format = ROW, end the sessions that set their own, and start a new generation: the rows of this statement are not in the log")
+}
+
+// head is the first word of a statement: no values get into errors.
+func head(sql string) string {
+	f := strings.Fields(sql[:min(len(sql), 64)])
+	if len(f) == 0 {
+		return "an empty statement"
+	}
+	return strings.ToUpper(f[0])
+}
