@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/resilience"
@@ -29,7 +30,8 @@ type TableOptions struct {
 // (binlog_row_metadata is not FULL), or when a captured column is of a type or
 // in a character set that this release cannot read. UUID, INET4, INET6 and
 // VECTOR columns of MariaDB look like BINARY and VARBINARY in the log, with
-// nothing to tell them apart; they are compiled as such.
+// nothing to tell them apart; they are compiled as such. The hidden column of a
+// UNIQUE key over long values, which MariaDB logs too, counts as excluded.
 func CompileTable(body []byte, o TableOptions) (*event.Table, error) {
 	m, err := parseTableMap(body, o.Flavor)
 	if err != nil {
@@ -45,7 +47,7 @@ func CompileTable(body []byte, o TableOptions) (*event.Table, error) {
 	l := &layout{table: t, steps: make([]step, len(m.columns))}
 	for i := range m.columns {
 		c := compiler{table: m, from: &m.columns[i], to: &t.Columns[i], step: &l.steps[i], charsets: o.Charsets}
-		c.to.Excluded = o.Excluded != nil && o.Excluded(m.db, m.name, c.from.name)
+		c.to.Excluded = o.Excluded != nil && o.Excluded(m.db, m.name, c.from.name) || o.Flavor == event.MariaDB && isHidden(c.from)
 		if err := c.column(); err != nil {
 			return nil, err
 		}
@@ -78,6 +80,12 @@ func (c *compiler) column() error {
 		return nil
 	}
 	return c.text()
+}
+
+// isHidden recognises the column that MariaDB adds for the hash of a UNIQUE key
+// over long values. No SELECT shows it.
+func isHidden(c *mapColumn) bool {
+	return c.typ == colLongLong && strings.HasPrefix(c.name, "DB_ROW_HASH_")
 }
 
 // size sets how a value of the column is walked over.

@@ -1,0 +1,69 @@
+-- a
+CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(50))
+CREATE TABLE m (id INT PRIMARY KEY, v VARCHAR(50)) ENGINE = MyISAM
+INSERT INTO t VALUES (1, 'a'), (2, 'b')
+UPDATE t SET v = 'c' WHERE id = 1
+DELETE FROM t WHERE id = 2
+INSERT INTO m VALUES (1, 'myisam')
+BEGIN
+INSERT INTO t VALUES (3, 'x')
+SAVEPOINT s1
+INSERT INTO m VALUES (2, 'stays')
+INSERT INTO t VALUES (4, 'y')
+ROLLBACK TO SAVEPOINT s1
+COMMIT
+BEGIN
+INSERT INTO t VALUES (5, 'gone')
+INSERT INTO m VALUES (3, 'stays')
+ROLLBACK
+XA START 'gtrid', 'bqual', 7
+INSERT INTO t VALUES (7, 'xa')
+XA END 'gtrid', 'bqual', 7
+XA PREPARE 'gtrid', 'bqual', 7
+XA COMMIT 'gtrid', 'bqual', 7
+XA START 'one'
+INSERT INTO t VALUES (8, 'xa')
+XA END 'one'
+XA COMMIT 'one' ONE PHASE
+XA START 'back'
+INSERT INTO t VALUES (9, 'xa')
+XA END 'back'
+XA PREPARE 'back'
+XA ROLLBACK 'back'
+CREATE TABLE copy AS SELECT * FROM t
+CREATE OR REPLACE TABLE copy AS SELECT * FROM t
+CREATE OR REPLACE TABLE copy (id INT)
+SET sql_mode = 'ANSI_QUOTES'
+ALTER TABLE "t" ADD COLUMN "w x" INT DEFAULT 5
+SET sql_mode = DEFAULT
+SET GLOBAL log_bin_compress_min_len = 10
+SET GLOBAL log_bin_compress = ON
+INSERT INTO t SELECT id + 100, REPEAT('z', 40), 1 FROM t
+ALTER TABLE t COMMENT 'a long comment a long comment a long comment a long comment a long comment'
+UPDATE t SET v = REPEAT('y', 40) WHERE id > 100
+DELETE FROM t WHERE id > 100
+SET GLOBAL log_bin_compress = OFF
+SET binlog_format = STATEMENT
+UPDATE t SET v = 'statement' WHERE id = 3
+SET STATEMENT max_statement_time = 100 FOR DELETE FROM t WHERE id = 3
+SET binlog_format = ROW
+SET binlog_row_image = MINIMAL
+UPDATE t SET v = 'minimal' WHERE id = 1
+SET binlog_row_image = FULL
+CREATE TABLE longkey (id INT PRIMARY KEY, v TEXT, UNIQUE (v))
+INSERT INTO longkey VALUES (1, 'a')
+CREATE TABLE versioned (id INT PRIMARY KEY) WITH SYSTEM VERSIONING
+INSERT INTO versioned VALUES (1)
+DELETE FROM versioned
+CREATE SEQUENCE s
+DO NEXT VALUE FOR s
+CREATE TEMPORARY TABLE tmp (id INT)
+INSERT INTO tmp VALUES (1)
+DROP TEMPORARY TABLE tmp
+TRUNCATE t
+RENAME TABLE copy TO copy2
+DROP TABLE copy2
+CREATE ROLE r
+GRANT SELECT ON story.* TO r
+CREATE DATABASE other
+DROP DATABASE other
