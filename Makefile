@@ -1,7 +1,37 @@
-.PHONY: check test
-check:
-	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+# See CONTRIBUTING.md for what each target is for.
+DURATION ?= 30m
+FUZZTIME ?= 30s
+SCALE    ?= 1
+
+.PHONY: help build demo check test soak fuzz bench
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+build: ## the daemon, as bin/cdcd
+	go build -trimpath -o bin/cdcd ./cmd/cdcd
+
+demo: ## the main job on real servers (DEMO=mariadb, KEEP=1)
+	go run ./internal/proof/demo
+
+check: ## format, vet, staticcheck, tidy modules
+	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
 	go vet ./...
+	go vet -tags failpoints ./...
 	go tool staticcheck ./...
-test:
-	go test -race -shuffle=on ./...
+	go mod tidy -diff
+
+test: ## everything the project claims, on real servers, with the race detector
+	go test -race -shuffle=on -timeout 30m ./...
+
+soak: ## the proofs for long: make soak DURATION=2h
+	CDCD_SOAK=$(DURATION) go test -timeout 0 -count=1 -v -run 'Soak' ./internal/proof
+
+fuzz: ## every fuzz target for FUZZTIME
+	@for pkg in $$(go list ./...); do \
+		for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "== $$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; done
+
+bench: ## speed and memory beside go-mysql, as JSON lines (SCALE=1 is the reference log)
+	go run ./bench -scale $(SCALE)

@@ -34,31 +34,34 @@ func NewMetrics() *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	m.readTx = m.counter("cdcd_read_transactions_total", "Source transactions read.")
-	m.readRows = m.counter("cdcd_read_rows_total", "Captured row changes read.")
-	m.readBytes = m.counter("cdcd_read_bytes_total", "Raw bytes of captured row events read.")
-	m.readLatency = m.histogram("cdcd_read_latency_seconds", "From the commit on the source to having read the transaction; the oldest of each unit.")
-	m.encodeSeconds = m.histogram("cdcd_encode_seconds", "Time one worker took to render a unit.")
-	m.sinkTx = m.counter("cdcd_sink_transactions_total", "Source transactions made durable in the sink.")
-	m.sinkRows = m.counter("cdcd_sink_rows_total", "Captured row changes made durable in the sink.")
-	m.sinkBytes = m.counter("cdcd_sink_bytes_total", "Rendered bytes made durable in the sink.")
-	m.sinkSeconds = m.histogram("cdcd_sink_seconds", "From handing a unit to the sink to its being durable.")
-	m.latency = m.histogram("cdcd_pipeline_latency_seconds", "From the commit on the source to being durable in the sink; the oldest of each unit.")
-	m.saves = m.histogram("cdcd_checkpoint_save_seconds", "Time to store a checkpoint; the count is the number of saves.")
-	m.retries = m.counter("cdcd_pipeline_retries_total", "Waits for a transient error to pass.", "where")
-	m.stalls = m.counter("cdcd_pipeline_stalls_total", "Stages found without progress by the watchdog.", "stage")
-	m.starts = m.counter("cdcd_pipeline_starts_total", "Lines started from a checkpoint.")
-	m.lineErrors = m.counter("cdcd_pipeline_errors_total", "Lines ended by an error.", "class", "code")
+	m.readTx = m.Counter("cdcd_read_transactions_total", "Source transactions read.")
+	m.readRows = m.Counter("cdcd_read_rows_total", "Captured row changes read.")
+	m.readBytes = m.Counter("cdcd_read_bytes_total", "Raw bytes of captured row events read.")
+	m.readLatency = m.Histogram("cdcd_read_latency_seconds", "From the commit on the source to having read the transaction; the oldest of each unit.")
+	m.encodeSeconds = m.Histogram("cdcd_encode_seconds", "Time one worker took to render a unit.")
+	m.sinkTx = m.Counter("cdcd_sink_transactions_total", "Source transactions made durable in the sink.")
+	m.sinkRows = m.Counter("cdcd_sink_rows_total", "Captured row changes made durable in the sink.")
+	m.sinkBytes = m.Counter("cdcd_sink_bytes_total", "Rendered bytes made durable in the sink.")
+	m.sinkSeconds = m.Histogram("cdcd_sink_seconds", "From handing a unit to the sink to its being durable.")
+	m.latency = m.Histogram("cdcd_pipeline_latency_seconds", "From the commit on the source to being durable in the sink; the oldest of each unit.")
+	m.saves = m.Histogram("cdcd_checkpoint_save_seconds", "Time to store a checkpoint; the count is the number of saves.")
+	m.retries = m.Counter("cdcd_pipeline_retries_total", "Waits for a transient error to pass.", "where")
+	m.stalls = m.Counter("cdcd_pipeline_stalls_total", "Stages found without progress by the watchdog.", "stage")
+	m.starts = m.Counter("cdcd_pipeline_starts_total", "Lines started from a checkpoint.")
+	m.lineErrors = m.Counter("cdcd_pipeline_errors_total", "Lines ended by an error.", "class", "code")
 	return m
 }
 
-func (m *Metrics) counter(name, help string, labels ...string) *prometheus.CounterVec {
+// Counter registers a counter with the label pipeline and those given. It is for
+// drivers, whose metrics whoever wires them makes.
+func (m *Metrics) Counter(name, help string, labels ...string) *prometheus.CounterVec {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"pipeline"}, labels...))
 	m.registry.MustRegister(c)
 	return c
 }
 
-func (m *Metrics) histogram(name, help string) *prometheus.HistogramVec {
+// Histogram registers a histogram of seconds with the label pipeline.
+func (m *Metrics) Histogram(name, help string) *prometheus.HistogramVec {
 	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: seconds}, []string{"pipeline"})
 	m.registry.MustRegister(h)
 	return h

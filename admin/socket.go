@@ -38,7 +38,7 @@ func ListenSocket(path string) (*Socket, error) {
 	lock, err := lockFile(path + ".lock")
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, fail("already_running", errors.New("another cdcd has it")).
-			WithHint("cdcd status --socket %s shows it; two daemons need two checkpoint folders", path)
+			WithHint("cdcd status --socket %s shows it; a second daemon needs an admin.socket and a checkpoint folder of its own", path)
 	}
 	if err != nil {
 		return nil, fail("socket_path", err).WithHint("set admin.socket to a place where files may be made")

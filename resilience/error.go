@@ -27,6 +27,9 @@ func (c Class) String() string {
 	return [...]string{"unclassified", "transient", "poison", "fatal", "fenced"}[c]
 }
 
+// MarshalText writes String, so that logs in JSON hold words.
+func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
 // Error is an error with a meaning. Build it once, where the cause is known.
 type Error struct {
 	Class Class

@@ -38,7 +38,9 @@ type Sink interface {
 	// flight. done is called exactly once, on any goroutine: with nil once b
 	// and all before it are durable, with the line's first error else.
 	// Batches that end inside a transaction (b.Open) become durable with the
-	// batch that ends it. idle says that no further batch is waiting: what
+	// batch that ends it; their done may come earlier, when the sink holds no
+	// memory of theirs any more, since a transaction may be larger than any
+	// budget. The tracker does not pass them before that end is done too. idle says that no further batch is waiting: what
 	// was held back to be delivered together leaves now.
 	Send(ctx context.Context, b Batch, idle bool, done func(Ack, error))
 	// Close waits for every done to have been called, within ctx, and frees

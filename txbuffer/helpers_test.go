@@ -110,6 +110,28 @@ func step(tb testing.TB, a *Assembler, ev event.Event) bool {
 	return finished
 }
 
+// feeder is step without the allocation of an event.
+type feeder struct {
+	asm *Assembler
+	ev  event.Event
+}
+
+func (f *feeder) step(tb testing.TB, ev event.Event) {
+	f.ev = ev
+	if _, err := f.asm.Step(context.Background(), &f.ev); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// commit sends a transaction of four events.
+func (f *feeder) commit(tb testing.TB, s *script, t *event.Table, b []byte) {
+	f.step(tb, s.begin())
+	for range 4 {
+		f.step(tb, s.rows(t, b))
+	}
+	f.step(tb, s.end(event.EvCommit))
+}
+
 // textOf renders a transaction's description for comparison.
 func textOf(tx *event.Tx) string {
 	ddl := ""

@@ -19,10 +19,14 @@ func (t *txn) describe(tx *event.Tx) {
 	t.tx.Tables = tables
 }
 
+// keepCounts is how long a list of tables may be to be kept for the next
+// transaction: there may be as many txns as slots.
+const keepCounts = 16
+
 // clear lets go of everything but small buffers.
 func (t *txn) clear() {
 	tables := t.tx.Tables[:0]
-	if cap(tables) > keepTables {
+	if cap(tables) > keepCounts {
 		tables = nil
 	}
 	t.tx = event.Tx{Tables: tables}

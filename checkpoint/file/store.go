@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/cdcd-io/cdcd/checkpoint"
+	"github.com/cdcd-io/cdcd/internal/failpoint"
 	"github.com/cdcd-io/cdcd/resilience"
 )
 
@@ -206,9 +207,11 @@ func (s *Store) replace(ctx context.Context, path string, b []byte, keep bool) e
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	failpoint.Hit("checkpoint.file.written")
 	if err := s.disk.Rename(fresh, path); err != nil {
 		return diskError("store checkpoint", path, err)
 	}
+	failpoint.Hit("checkpoint.file.renamed")
 	if err := s.disk.SyncDir(s.cfg.Dir); err != nil {
 		return diskError("store checkpoint", s.cfg.Dir, err)
 	}

@@ -207,12 +207,19 @@ func (f *File) encodeSections(ss Sections) *yaml.Node {
 // the kind is a key.
 func (f *File) encodeSection(s *Section) *yaml.Node {
 	inner := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+	flat := s.Kind != "" && !s.wrapped
 	for _, d := range f.decoded {
 		if d.path == s.Path {
 			if v := f.encode(s.Path, reflect.ValueOf(d.target).Elem()); len(v.Content) > 0 {
 				inner = v
 			}
 		}
+	}
+	if flat {
+		kind := &yaml.Node{Kind: yaml.MappingNode}
+		put(kind, "kind", &yaml.Node{Kind: yaml.ScalarNode, Value: s.Kind})
+		kind.Content = append(kind.Content, inner.Content...)
+		return kind
 	}
 	if !s.wrapped {
 		return inner

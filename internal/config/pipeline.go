@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/cdcd-io/cdcd/pipeline"
 )
 
@@ -16,8 +14,8 @@ type Pipeline struct {
 	Source string `yaml:"source"`
 	// Sink is the name of an entry of sinks. Required.
 	Sink string `yaml:"sink"`
-	// Format is how changes are written: one section named for the kind of
-	// envelope. Default {debezium: {}}.
+	// Format is how changes are written: the settings of the envelope, and its
+	// kind. Default {kind: debezium}.
 	Format   Section  `yaml:"format"`
 	Snapshot Snapshot `yaml:"snapshot"`
 	// Line tunes the pipeline; see pipeline.Config.
@@ -65,7 +63,7 @@ var (
 // checkCore resolves kinds and references once the whole file was read.
 func (f *File) checkCore() {
 	for _, s := range f.Sources {
-		f.sourceKind(s)
+		f.flatKind(s, sourceKinds, sourceNames)
 	}
 	for _, s := range f.Sinks {
 		f.kindOf(s, f.opts.SinkKinds, laterSinks)
@@ -95,17 +93,25 @@ func (f *File) required(key string, n int) {
 	f.report(lookup(f.root, key), key, "required: at least one is needed")
 }
 
-// sourceKind takes the optional key kind out of a source. There is one kind.
-func (f *File) sourceKind(s *Section) {
-	s.Kind = "mysql"
+var sourceKinds = []string{"mysql"}
+
+// A source that a person may ask for by the name of its server.
+var sourceNames = map[string]string{"mariadb": "write mysql, or leave it out: that kind reads MariaDB too and finds out which one it talks to"}
+
+// flatKind takes the optional key kind out of a section that holds the
+// settings of its kind directly. The first known kind is the default.
+func (f *File) flatKind(s *Section, known []string, hints map[string]string) {
 	kind := resolve(lookup(s.node, "kind"))
 	s.node = without(s.node, "kind")
 	switch {
-	case kind == nil || kind.Value == "mysql":
-	case kind.Value == "mariadb":
-		f.report(kind, join(s.Path, "kind"), "write mysql, or leave it out: that kind reads MariaDB too and finds out which one it talks to")
+	case kind == nil:
+		s.Kind = known[0]
+	case contains(known, kind.Value):
+		s.Kind = kind.Value
+	case hints[kind.Value] != "":
+		f.report(kind, join(s.Path, "kind"), "%s", hints[kind.Value])
 	default:
-		f.report(kind, join(s.Path, "kind"), "unknown kind, %s", suggest(kind.Value, []string{"mysql"}))
+		f.report(kind, join(s.Path, "kind"), "unknown kind, %s", suggest(kind.Value, known))
 	}
 }
 
@@ -134,11 +140,10 @@ func (f *File) pipeline(s *Section, def pipeline.Config) *Pipeline {
 	_ = s.Decode(p) // its problems are in the file's list
 	f.follow(s, "source", p.Source, f.Sources.Names())
 	f.follow(s, "sink", p.Sink, f.Sinks.Names())
-	if n := p.Format.node; n != nil && n.Kind != yaml.ScalarNode {
-		f.kindOf(&p.Format, f.opts.FormatKinds, nil)
-	} else {
-		p.Format = f.absent(join(s.Path, "format"), f.opts.FormatKinds)
+	if p.Format.file == nil {
+		p.Format = Section{file: f, Path: join(s.Path, "format")}
 	}
+	f.flatKind(&p.Format, f.opts.FormatKinds, nil)
 	return p
 }
 

@@ -47,3 +47,32 @@ func debCommand(root, program string, args ...string) ([]string, error) {
 	path := libs[0] + ":" + filepath.Join(libs[0], "mysql/private")
 	return append([]string{loaders[0], "--library-path", path, filepath.Join(root, program)}, args...), nil
 }
+
+// Install makes sure a server ("mysql", "mariadb" or "kafka") can be started without the network.
+func (e *Env) Install(ctx context.Context, name string) error {
+	switch name {
+	case "mysql":
+		_, _, err := e.mysqlTemplate(ctx, MySQL97)
+		return err
+	case "mariadb":
+		_, _, err := e.mysqlTemplate(ctx, MariaDB118)
+		return err
+	case "kafka":
+		return e.installKafka(ctx)
+	}
+	return fmt.Errorf("testenv: install %q: there is no such server; the servers are mysql, mariadb and kafka", name)
+}
+
+func (e *Env) installKafka(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, installLimit, fmt.Errorf("not done after %v", installLimit))
+	defer cancel()
+	root, err := e.cache.kafkaRoot(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := e.brokerTemplate(ctx, root, 1); err != nil {
+		return err
+	}
+	_, err = e.cache.consumerClasses(ctx, root)
+	return err
+}

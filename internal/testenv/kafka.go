@@ -174,3 +174,8 @@ func (b *Broker) Addr() string { return loopback(b.clientPort) }
 
 // DirectAddr is the listener that is always advertised as itself.
 func (b *Broker) DirectAddr() string { return loopback(b.directPort) }
+
+// Command is the command line that runs a tool of the broker's jars, by its class.
+func (k *Kafka) Command(class string, args ...string) ([]string, error) {
+	return javaCommand(k.root, append([]string{class}, args...)...)
+}

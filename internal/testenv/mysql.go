@@ -108,15 +108,6 @@ func (m *MySQL) Flavor() Flavor { return m.opts.Flavor }
 // DataDir holds the binary logs and everything else the server keeps.
 func (m *MySQL) DataDir() string { return m.dataDir }
 
-// CAPath is the certificate that signed the server's own, or empty if the server made none (MariaDB).
-func (m *MySQL) CAPath() string {
-	path := filepath.Join(m.dataDir, "ca.pem")
-	if !exists(path) {
-		return ""
-	}
-	return path
-}
-
 // Command is the command line of a client program of the same version, such as mysqlbinlog or mariadb-dump.
 func (m *MySQL) Command(program string, args ...string) ([]string, error) {
 	return debCommand(m.root, "usr/bin/"+program, args...)

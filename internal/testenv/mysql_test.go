@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/go-mysql-org/go-mysql/client"
 )
 
 func TestMySQLKeepsDataThroughKill(t *testing.T) {
@@ -35,6 +37,26 @@ func TestMySQLKeepsDataThroughKill(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestMySQLServesVerifiableTLS(t *testing.T) {
+	for _, f := range Flavors {
+		m := SharedMySQL(t, f)
+		m.MustExec(t, "CREATE USER IF NOT EXISTS careful IDENTIFIED BY 'p' REQUIRE X509")
+		config, err := m.TLSConfig()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := client.Connect(m.Addr(), "careful", "p", "", func(c *client.Conn) error { c.SetTLSConfig(config); return nil })
+		if err != nil {
+			t.Fatalf("%v: %v", f, err)
+		}
+		c.Close()
+		if c, err := client.Connect(m.Addr(), "careful", "p", ""); err == nil {
+			c.Close()
+			t.Errorf("%v: an account that requires a certificate got in without", f)
+		}
 	}
 }
 

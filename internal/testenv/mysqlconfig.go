@@ -58,6 +58,9 @@ func baseSettings(f Flavor, root string) map[string]string {
 		"innodb_data_file_path":       "ibdata1:5M:autoextend",
 		"innodb_temp_data_file_path":  "ibtmp1:12M:autoextend",
 		"innodb_autoextend_increment": "1",
+		"ssl_ca":                      caFile,
+		"ssl_cert":                    serverCertFile,
+		"ssl_key":                     serverKeyFile,
 	}
 	if os.Geteuid() == 0 {
 		s["user"] = "root" // the server refuses to run as root unless told so; the data is the test's own

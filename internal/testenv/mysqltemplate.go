@@ -24,7 +24,7 @@ func (e *Env) mysqlTemplate(ctx context.Context, f Flavor) (root, template strin
 	if err != nil {
 		return "", "", err
 	}
-	dir, err := e.cache.entry(ctx, filepath.Base(root)+"-data-2", func(ctx context.Context, dir string) error {
+	dir, err := e.cache.entry(ctx, filepath.Base(root)+"-data-3", func(ctx context.Context, dir string) error {
 		return e.initDataDir(ctx, f, root, dir)
 	})
 	return root, filepath.Join(dir, "data"), err
@@ -36,14 +36,15 @@ func (e *Env) initDataDir(ctx context.Context, f Flavor, root, dir string) error
 	if err := makeSystemTables(ctx, f, root, dir, data); err != nil {
 		return err
 	}
+	if err := makeCertificates(data); err != nil {
+		return err
+	}
 	if err := e.createAccounts(ctx, f, root, dir, data); err != nil {
 		return err
 	}
 	// Every server must be somebody of its own: the identity is made anew at the next start.
-	for _, name := range []string{"auto.cnf", "ib_buffer_pool"} {
-		if err := os.Remove(filepath.Join(data, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
+	if err := os.Remove(filepath.Join(data, "auto.cnf")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err // MariaDB has none
 	}
 	return nil
 }

@@ -24,8 +24,9 @@ type portBook struct {
 }
 
 func (b *portBook) reserve() (int, error) {
-	dir := filepath.Join(os.TempDir(), "cdcd-testenv-ports")
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	// One folder per user, who may not write into another's; between users portFree has to do.
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("cdcd-testenv-ports-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return 0, fmt.Errorf("testenv: make the folder of reserved ports: %w", err)
 	}
 	const span = lastPort - firstPort + 1
@@ -40,7 +41,7 @@ func (b *portBook) reserve() (int, error) {
 }
 
 func (b *portBook) take(dir string, port int) bool {
-	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o666)
+	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return false
 	}

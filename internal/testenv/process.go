@@ -17,11 +17,12 @@ import (
 // server would be killed whenever the Go runtime retires that thread.
 type spawner struct {
 	starts chan func()
+	quit   chan struct{}
 	done   chan struct{}
 }
 
 func newSpawner() *spawner {
-	s := &spawner{starts: make(chan func()), done: make(chan struct{})}
+	s := &spawner{starts: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
 	go s.loop()
 	return s
 }
@@ -29,20 +30,29 @@ func newSpawner() *spawner {
 func (s *spawner) loop() {
 	defer close(s.done)
 	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-	for start := range s.starts {
-		start()
+	for {
+		select {
+		case start := <-s.starts:
+			start()
+		case <-s.quit:
+			return
+		}
 	}
 }
 
 func (s *spawner) start(cmd *exec.Cmd) error {
 	result := make(chan error, 1)
-	s.starts <- func() { result <- cmd.Start() }
-	return <-result
+	select {
+	case s.starts <- func() { result <- cmd.Start() }:
+		return <-result
+	case <-s.done:
+		return errors.New("the Env is closed; open a new one")
+	}
 }
 
 // close ends the thread, and with it every child that is still there.
 func (s *spawner) close() {
-	close(s.starts)
+	close(s.quit)
 	<-s.done
 }
 

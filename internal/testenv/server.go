@@ -21,17 +21,25 @@ type server struct {
 
 // start runs the process and returns once the server answers.
 func (s *server) start(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.proc != nil && s.proc.running() {
-		return fmt.Errorf("testenv: start %s: it is running; Stop or Kill it first", s.name)
-	}
-	p, err := s.env.spawn.startProcess(s.name, s.dir, s.logPath, s.argv)
+	p, err := s.spawn()
 	if err != nil {
 		return err
 	}
-	s.proc = p
 	return p.awaitReady(ctx, startLimit, s.ready)
+}
+
+// spawn does not wait, so that a test may kill a server that is still coming up.
+func (s *server) spawn() (*process, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.proc != nil && s.proc.running() {
+		return nil, fmt.Errorf("testenv: start %s: it is running; Stop or Kill it first", s.name)
+	}
+	p, err := s.env.spawn.startProcess(s.name, s.dir, s.logPath, s.argv)
+	if err == nil {
+		s.proc = p
+	}
+	return p, err
 }
 
 func (s *server) current() *process {

@@ -276,14 +276,29 @@ func (w *jsonWriter) opaque(b []byte) bool {
 	w.dst = append(w.dst, `"base64:type`...)
 	w.dst = strconv.AppendUint(w.dst, uint64(typ), 10)
 	w.dst = append(w.dst, ':')
-	w.dst = base64.StdEncoding.AppendEncode(w.dst, v)
+	w.base64(v)
 	w.dst = append(w.dst, '"')
 	return true
 }
 
+// base64 renders v in lines of 76 letters, with escaped line feeds between them.
+func (w *jsonWriter) base64(v []byte) {
+	const line = 76 / 4 * 3
+	for len(v) > line {
+		w.dst = base64.StdEncoding.AppendEncode(w.dst, v[:line])
+		w.dst = append(w.dst, '\\', 'n')
+		v = v[line:]
+	}
+	w.dst = base64.StdEncoding.AppendEncode(w.dst, v)
+}
+
+// maxJSONDigits is the highest precision of a decimal in a document: the server
+// rounds the digits before the point up to whole groups.
+const maxJSONDigits = 81
+
 // decimal renders precision, scale and the stored form of a DECIMAL.
 func (w *jsonWriter) decimal(v []byte) bool {
-	if len(v) < 2 || v[0] < 1 || v[0] > 65 || v[1] > 30 || v[1] > v[0] {
+	if len(v) < 2 || v[0] < 1 || v[0] > maxJSONDigits || v[1] > v[0] {
 		return false
 	}
 	shape := newDecimalShape(int(v[0]), int(v[1]))

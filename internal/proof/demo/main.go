@@ -1,0 +1,194 @@
+// Command demo is `make demo`: a real database gets writes, a real broker
+// receives them as Debezium JSON, the daemon is killed with SIGKILL while that
+// goes on, and the Java consumer that ships with the broker checks that nothing
+// was lost, torn or doubled. It ends by itself about a minute after set-up,
+// with a status other than 0 if what it shows is not true.
+//
+// DEMO=mariadb uses MariaDB; KEEP=1 leaves everything running until Ctrl-C.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/cdcd-io/cdcd/internal/proof"
+	"github.com/cdcd-io/cdcd/internal/testenv"
+)
+
+const (
+	writeFor  = 30 * time.Second
+	killEvery = 7 * time.Second
+	limit     = 4 * time.Minute // of everything after set-up
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "\ndemo failed:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) (err error) {
+	dir, err := os.MkdirTemp("", "cdcd-demo")
+	if err != nil {
+		return err
+	}
+	env, err := testenv.Open(dir, os.Stdout)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, env.Close(), os.RemoveAll(dir)) }()
+	say("Setting up: a database and a broker (the first time they are downloaded)")
+	r, err := proof.NewRig(ctx, env, dir, options())
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if err := show(ctx, r); err != nil {
+		return err
+	}
+	if os.Getenv("KEEP") != "" {
+		return keep(ctx, r)
+	}
+	return nil
+}
+
+func options() proof.RigOptions {
+	if os.Getenv("DEMO") == "mariadb" {
+		return proof.RigOptions{Flavor: testenv.MariaDB118}
+	}
+	return proof.RigOptions{Flavor: testenv.MySQL97}
+}
+
+func show(ctx context.Context, r *proof.Rig) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	fmt.Printf("  database  %s at %s\n  broker    Kafka at %s\n  config    %s\n", r.DB.Flavor(), r.DB.Addr(), r.Kafka.Bootstrap(), r.Daemon.Config)
+
+	say("cdcd run " + r.Daemon.Config)
+	if err := r.Daemon.Start(); err != nil {
+		return err
+	}
+	if err := r.AwaitState(ctx, "running"); err != nil {
+		return err
+	}
+	say(fmt.Sprintf("Four writers change rows for %s; the daemon is killed with SIGKILL every %s", writeFor, killEvery))
+	if err := writeAndKill(ctx, r); err != nil {
+		return err
+	}
+	if err := r.AwaitCaughtUp(ctx); err != nil {
+		return err
+	}
+	return verdict(ctx, r)
+}
+
+// writeAndKill writes, kills and starts again, and prints what goes on.
+func writeAndKill(ctx context.Context, r *proof.Rig) error {
+	r.Load.DDL, r.Load.BigRows = true, 5000
+	writing, stopWriting := context.WithTimeout(ctx, writeFor)
+	defer stopWriting()
+	wrote := make(chan error, 1)
+	go func() { wrote <- r.Load.Run(writing, 0) }()
+	second, kill := time.NewTicker(time.Second), time.NewTicker(killEvery)
+	defer second.Stop()
+	defer kill.Stop()
+	for {
+		select {
+		case err := <-wrote:
+			if ctx.Err() == nil {
+				return err
+			}
+			return ctx.Err()
+		case <-second.C:
+			progress(ctx, r)
+		case <-kill.C:
+			pid := r.Daemon.Pid()
+			r.Daemon.Kill()
+			if err := r.Daemon.Start(); err != nil {
+				return err
+			}
+			fmt.Printf("  kill -9 %d, started again as %d\n", pid, r.Daemon.Pid())
+		}
+	}
+}
+
+func progress(ctx context.Context, r *proof.Rig) {
+	p, err := r.Pipeline(ctx)
+	if err != nil {
+		fmt.Printf("  %6d transactions written, the daemon is starting\n", len(r.Load.Ledger()))
+		return
+	}
+	fmt.Printf("  %6d transactions written, %s, %d delivered, at %s:%d\n", len(r.Load.Ledger()), p.State, p.Seq, p.File, p.Offset)
+}
+
+// verdict lets the independent reader look.
+func verdict(ctx context.Context, r *proof.Rig) error {
+	say("The Java consumer (isolation.level=read_committed) reads everything back")
+	j, err := r.Judge(ctx, true)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("  %d records, %d row changes in %d transactions\n", j.Records, j.Changes, j.Transactions)
+	fmt.Printf("  ledger: %d committed, %d rolled back, %d cut off in the middle\n", j.Committed, j.RolledBack, j.Unknown)
+	if j.Committed == 0 || j.Changes == 0 {
+		return errors.New("nothing was written or nothing was read: that proves nothing")
+	}
+	if len(j.Violations) > 0 {
+		for _, v := range j.Violations[:min(len(j.Violations), 10)] {
+			fmt.Println("  broken promise", v)
+		}
+		return fmt.Errorf("%d broken promises", len(j.Violations))
+	}
+	fmt.Println("  every committed transaction arrived whole, in order and once; none that was rolled back did")
+	fmt.Println("  the topics, folded by key, equal the tables")
+	return sample(ctx, r)
+}
+
+// sample prints one record, as a consumer sees it.
+func sample(ctx context.Context, r *proof.Rig) error {
+	for rec, err := range r.Kafka.Follow(ctx, testenv.ConsumeOptions{Topics: []string{r.Topic("orders")}}) {
+		if err != nil {
+			return err
+		}
+		if rec.Value == nil {
+			continue
+		}
+		say("One of them")
+		fmt.Printf("  %s partition %d offset %d\n", rec.Topic, rec.Partition, rec.Offset)
+		for _, h := range rec.Headers {
+			fmt.Printf("  header  %s = %s\n", h.Key, h.Value)
+		}
+		fmt.Printf("  key     %s\n  value   %s\n", rec.Key, rec.Value)
+		return nil
+	}
+	return errors.New("no record in the topic of orders")
+}
+
+func keep(ctx context.Context, r *proof.Rig) error {
+	say("KEEP: everything goes on running until Ctrl-C")
+	fmt.Printf("  write     %s\n", shell(r.DB))
+	fmt.Printf("  status    %s status --socket %s\n", r.Daemon.Bin, r.Socket)
+	<-ctx.Done()
+	return nil
+}
+
+func shell(db *testenv.MySQL) string {
+	argv, err := db.Command("mysql", "-h127.0.0.1", fmt.Sprintf("-P%d", db.Port()), "-u"+testenv.RootUser, "shop")
+	if err != nil {
+		return err.Error()
+	}
+	s := ""
+	for _, a := range argv {
+		s += a + " "
+	}
+	return s
+}
+
+func say(text string) { fmt.Println("\n== " + text) }

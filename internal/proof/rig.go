@@ -1,0 +1,242 @@
+package proof
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/cdcd-io/cdcd/internal/testenv"
+)
+
+// Rig is a source, a broker, a daemon between them and a workload: what every
+// proof and the demo stand on.
+type Rig struct {
+	Dir    string
+	Env    *testenv.Env
+	DB     *testenv.MySQL
+	Kafka  *testenv.Kafka
+	Daemon *Daemon
+	Load   *Workload
+	Socket string
+}
+
+// RigOptions choose what a rig is made of.
+type RigOptions struct {
+	Flavor   testenv.Flavor
+	MySQL    map[string]string // further server variables
+	Source   string            // address the daemon reads from; "" for the server itself
+	Brokers  string            // address the daemon sends to; "" for the broker itself
+	Delivery string            // exactly_once (default) or at_least_once
+	Sink     string            // further settings of the sink, in YAML flow style: ", compression: none"
+	Pipeline string            // further settings of the pipeline, likewise
+	Database string            // default shop
+	Kafka    testenv.KafkaOptions
+}
+
+// NewRig starts the servers and builds the daemon into dir. The caller owns env.
+func NewRig(ctx context.Context, env *testenv.Env, dir string, o RigOptions) (*Rig, error) {
+	r := &Rig{Dir: dir, Env: env}
+	var err error
+	if r.DB, err = env.MySQL(ctx, testenv.MySQLOptions{Flavor: o.Flavor, Config: o.MySQL}); err != nil {
+		return nil, err
+	}
+	if r.Kafka, err = env.Kafka(ctx, o.Kafka); err != nil {
+		return nil, err
+	}
+	bin, err := Build(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	if o.Database == "" {
+		o.Database = "shop"
+	}
+	r.Load = &Workload{
+		Addr: r.DB.Addr(), User: testenv.RootUser, Password: testenv.RootPassword, Database: o.Database,
+		Writers: 4, Seed: 1,
+	}
+	if err := r.schema(ctx); err != nil {
+		return nil, err
+	}
+	return r, r.configure(bin, o)
+}
+
+func (r *Rig) schema(ctx context.Context) error {
+	sql := append([]string{"CREATE DATABASE " + r.Load.Database, "USE " + r.Load.Database}, r.Load.Schema()...)
+	return r.DB.Exec(ctx, strings.Join(sql, ";\n"))
+}
+
+// configure writes the daemon's configuration. The path of a socket is short;
+// that of a test's folder need not be.
+func (r *Rig) configure(bin string, o RigOptions) error {
+	run, err := os.MkdirTemp("", "cdcd")
+	if err != nil {
+		return err
+	}
+	r.Socket = filepath.Join(run, "s")
+	source, brokers, delivery := o.Source, o.Brokers, o.Delivery
+	if source == "" {
+		source = r.DB.Addr()
+	}
+	if brokers == "" {
+		brokers = r.Kafka.Bootstrap()
+	}
+	if delivery == "" {
+		delivery = "exactly_once"
+	}
+	text := fmt.Sprintf(`sources:
+  shop: {hosts: [%q], user: %s, password: "${env:CDCD_MYSQL_PASSWORD}", tables: {include: ["%s.*"]}}
+sinks:
+  events: {kafka: {brokers: [%q], delivery: %s, create_topics: {partitions: 3}%s}}
+pipelines:
+  shop-events: {source: shop, sink: events, format: {decimal: string}%s}
+checkpoint: {file: {dir: %q}}
+admin: {socket: %q}
+`, source, testenv.ReaderUser, r.Load.Database, brokers, delivery, o.Sink, o.Pipeline, filepath.Join(r.Dir, "checkpoints"), r.Socket)
+	path := filepath.Join(r.Dir, "cdcd.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return err
+	}
+	r.Daemon = &Daemon{Bin: bin, Dir: r.Dir, Config: path, Env: []string{"CDCD_MYSQL_PASSWORD=" + testenv.ReaderPassword}}
+	return nil
+}
+
+// Close ends the daemon, if it runs, and removes its socket's folder.
+func (r *Rig) Close() {
+	if r.Daemon.cmd != nil {
+		r.Daemon.Kill()
+	}
+	_ = os.RemoveAll(filepath.Dir(r.Socket))
+}
+
+// Topic names the topic of a table.
+func (r *Rig) Topic(table string) string { return "shop." + r.Load.Database + "." + table }
+
+// Pipeline asks the daemon for the status of its pipeline.
+func (r *Rig) Pipeline(ctx context.Context) (PipelineStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	list, err := r.Daemon.Status(ctx, r.Socket)
+	if err != nil {
+		return PipelineStatus{}, err
+	}
+	if len(list) != 1 {
+		return PipelineStatus{}, fmt.Errorf("%d pipelines, want one", len(list))
+	}
+	return list[0], nil
+}
+
+// AwaitState waits until the pipeline is in the state.
+func (r *Rig) AwaitState(ctx context.Context, state string) error {
+	return Eventually(ctx, "pipeline to be "+state, func() (bool, error) {
+		p, err := r.Pipeline(ctx)
+		if err != nil {
+			return false, r.alive(err)
+		}
+		return p.State == state, fmt.Errorf("it is %s: %s", p.State, p.Error)
+	})
+}
+
+// alive adds the log to an error when the daemon has ended.
+func (r *Rig) alive(err error) error {
+	select {
+	case <-r.Daemon.Done():
+		return fmt.Errorf("%w; the daemon has ended: %v\n%s", err, r.Daemon.err, r.Daemon.Log())
+	default:
+		return err
+	}
+}
+
+// AwaitCaughtUp waits until the stored position covers all the source has.
+func (r *Rig) AwaitCaughtUp(ctx context.Context) error {
+	expr := "@@global.gtid_executed"
+	if r.DB.Flavor() == testenv.MariaDB118 {
+		expr = "@@global.gtid_binlog_pos"
+	}
+	want, err := r.DB.Scalar(ctx, "SELECT "+expr)
+	if err != nil {
+		return err
+	}
+	want = strings.ReplaceAll(want, "\n", "")
+	return Eventually(ctx, "pipeline to reach "+want, func() (bool, error) {
+		p, err := r.Pipeline(ctx)
+		if err != nil {
+			return false, r.alive(err)
+		}
+		return p.GTIDs == want, fmt.Errorf("it is %s at %s %s", p.State, p.GTIDs, p.Error)
+	})
+}
+
+// Read consumes every topic of the pipeline with the Java consumer.
+func (r *Rig) Read(ctx context.Context) ([]Record, error) {
+	recs, err := r.Kafka.Consume(ctx, testenv.ConsumeOptions{Pattern: `shop\..*`})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Record, len(recs))
+	for i, rec := range recs {
+		out[i] = FromEnv(rec)
+	}
+	return out, nil
+}
+
+// FromEnv converts a record of the Java consumer.
+func FromEnv(rec testenv.Record) Record {
+	h := make(map[string]string, len(rec.Headers))
+	for _, kv := range rec.Headers {
+		h[kv.Key] = string(kv.Value)
+	}
+	return Record{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Key: rec.Key, Value: rec.Value, Headers: h}
+}
+
+// Judgement is what the judge found, with the numbers that show it looked.
+type Judgement struct {
+	Records, Changes, Transactions int
+	Committed, RolledBack, Unknown int
+	Violations                     []Violation
+}
+
+// Judge reads everything and compares it with the ledger and the tables. The
+// daemon must have caught up and the workload must have ended.
+func (r *Rig) Judge(ctx context.Context, exactlyOnce bool) (Judgement, error) {
+	var j Judgement
+	recs, err := r.Read(ctx)
+	if err != nil {
+		return j, err
+	}
+	changes, err := ParseChanges(recs)
+	if err != nil {
+		return j, err
+	}
+	j.Records, j.Changes = len(recs), len(changes)
+	seqs := map[uint64]bool{}
+	for _, c := range changes {
+		seqs[c.Seq] = true
+	}
+	j.Transactions = len(seqs)
+	for _, o := range r.Load.Ledger() {
+		switch o {
+		case Committed:
+			j.Committed++
+		case RolledBack:
+			j.RolledBack++
+		case Unknown:
+			j.Unknown++
+		}
+	}
+	j.Violations = Check(changes, exactlyOnce)
+	if exactlyOnce {
+		j.Violations = append(j.Violations, CheckVersions(changes, "ver")...)
+	}
+	j.Violations = append(j.Violations, r.Load.CheckLedger(changes, r.Topic("ledger"))...)
+	conn, err := r.DB.Conn(ctx, r.Load.Database)
+	if err != nil {
+		return j, err
+	}
+	defer conn.Close()
+	diff, err := r.Load.Compare(conn, Fold(changes), r.Topic)
+	j.Violations = append(j.Violations, diff...)
+	return j, err
+}

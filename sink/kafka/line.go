@@ -1,0 +1,623 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cdcd-io/cdcd/checkpoint"
+	"github.com/cdcd-io/cdcd/internal/failpoint"
+	"github.com/cdcd-io/cdcd/resilience"
+)
+
+const (
+	maxRequest        = 1 << 20 // bytes of one produce request, unless one batch is larger
+	requestsPerLeader = 4       // produce requests to one broker at a time
+	lookInterval      = 10 * time.Second
+)
+
+// line runs one machine from Connect to its first error: it carries out what
+// the machine asks for and tells it what came of it. One goroutine, run, owns
+// the machine; requests have goroutines of their own, which run joins.
+type line struct {
+	cfg      *Config
+	obs      *Observer
+	waits    *atomic.Bool // shown as Sink.Retrying
+	me       owner
+	era      uint64
+	cluster  *cluster
+	producer *producer
+	topics   *topics
+	log      *checkpointLog
+	m        *machine
+
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	results chan func() error // what came of a request, to be run by run
+	wake    chan struct{}
+	room    chan struct{}
+	ended   chan struct{} // closed when run has returned
+	wg      sync.WaitGroup
+
+	mu       sync.Mutex
+	inbox    []*item
+	bytes    int // handed in and not acknowledged
+	draining bool
+	err      error // the line's first error
+
+	// Owned by run, and by whoever calls before run starts or after it ended.
+	cp       checkpoint.Checkpoint // as of the last sealed group
+	saved    uint64                // Seq of the last position sent (at_least_once)
+	savedAt  time.Time
+	lookAt   time.Time
+	inflight map[int32]int // produce requests by leader
+	retrying int           // partitions that wait for their repetition
+	pins     []entry       // partition counts for the next checkpoint
+	txnOpen  bool          // the broker may hold an open transaction of ours
+}
+
+func (l *line) checkpointKey() partKey { return l.m.checkpoint }
+
+// start begins the loop.
+func (l *line) start() {
+	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	l.results, l.wake, l.room, l.ended = make(chan func() error), make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
+	l.inflight = map[int32]int{}
+	l.savedAt, l.lookAt = time.Now(), time.Now().Add(lookInterval)
+	l.saved = l.cp.Position.Seq
+	l.m.seal = l.sealGroup
+	go l.run()
+}
+
+// put hands in an item, waiting for room. The item's done is called, whatever
+// happens.
+func (l *line) put(ctx context.Context, it *item) {
+	if err := l.waitForRoom(ctx, it.bytes); err != nil {
+		l.fail(err)
+		it.tell(l.firstError())
+		return
+	}
+	l.mu.Lock()
+	err := l.err
+	if err == nil {
+		l.inbox = append(l.inbox, it)
+		l.bytes += it.bytes
+	}
+	l.mu.Unlock()
+	if err != nil {
+		it.tell(err)
+		return
+	}
+	signal(l.wake)
+}
+
+// waitForRoom waits until the bytes fit, or nothing else is in flight.
+func (l *line) waitForRoom(ctx context.Context, bytes int) error {
+	for {
+		l.mu.Lock()
+		fits := l.err != nil || l.bytes == 0 || l.bytes+bytes <= l.cfg.InflightBytes
+		l.mu.Unlock()
+		if fits {
+			return nil
+		}
+		select {
+		case <-l.room:
+		case <-l.ended:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// fail ends the line with err unless it ended before.
+func (l *line) fail(err error) {
+	l.mu.Lock()
+	if l.err == nil {
+		l.err = err
+	}
+	l.mu.Unlock()
+	l.cancel(err)
+}
+
+func (l *line) firstError() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// run is the loop: take what is new, do what is to be done, wait.
+func (l *line) run() {
+	defer close(l.ended)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		err := l.step()
+		if err == nil && l.finishedDraining() {
+			err = errClosed
+		}
+		if err != nil {
+			l.finish(err)
+			return
+		}
+		timer.Reset(time.Until(l.nextLook()))
+		select {
+		case f := <-l.results:
+			err = f()
+		case <-l.wake:
+		case <-timer.C:
+		case <-l.ctx.Done():
+			err = context.Cause(l.ctx)
+		}
+		if err != nil {
+			l.finish(err)
+			return
+		}
+	}
+}
+
+var errClosed = errors.New("the sink is closed")
+
+// step feeds the machine and carries out what it asks for.
+func (l *line) step() error {
+	now := time.Now()
+	if err := l.takeInbox(now); err != nil {
+		return err
+	}
+	if err := l.m.settle(now); err != nil {
+		return err
+	}
+	if err := l.checkDeadline(now); err != nil {
+		return err
+	}
+	if err := l.look(now); err != nil {
+		return err
+	}
+	l.report()
+	if err := l.savePosition(now); err != nil {
+		return err
+	}
+	l.act()
+	return nil
+}
+
+func (l *line) takeInbox(now time.Time) error {
+	l.mu.Lock()
+	items := l.inbox
+	l.inbox = nil
+	l.m.draining = l.draining
+	l.mu.Unlock()
+	for i, it := range items {
+		l.pin(it)
+		if err := l.m.put(it, now); err != nil {
+			l.mu.Lock()
+			l.inbox = append(items[i+1:], l.inbox...)
+			l.mu.Unlock()
+			return err
+		}
+	}
+	return nil
+}
+
+// act starts the requests that may start.
+func (l *line) act() {
+	if parts := l.m.nextJoin(); parts != nil {
+		l.txnOpen = true
+		l.spawn(func() func() error {
+			err := l.producer.addPartitions(l.ctx, parts)
+			return func() error {
+				if err == nil {
+					l.m.joined(parts)
+				}
+				return err
+			}
+		})
+	}
+	room := func(leader int32) bool { return l.inflight[leader] < requestsPerLeader }
+	for {
+		leader, parts := l.m.nextProduce(maxRequest, room)
+		if parts == nil {
+			break
+		}
+		l.produce(leader, parts)
+	}
+	if l.m.nextEnd() {
+		l.commit()
+	}
+}
+
+// spawn does a request on a goroutine of its own and runs what it returns on
+// the loop.
+func (l *line) spawn(request func() func() error) {
+	l.wg.Add(1)
+	go func() {
+		defer l.wg.Done()
+		then := request()
+		select {
+		case l.results <- then:
+		case <-l.ctx.Done():
+		}
+	}()
+}
+
+// produce sends the first batch of each partition.
+func (l *line) produce(leader int32, parts []*partition) {
+	l.inflight[leader]++
+	batches, fresh := make([]*batch, len(parts)), make([]bool, len(parts))
+	for i, p := range parts {
+		b := p.queue[0].batch
+		if fresh[i] = !b.sent; fresh[i] {
+			b.sent, b.seq = true, p.seq
+			p.seq = nextSequence(p.seq, b.count)
+		}
+		batches[i] = b
+	}
+	l.spawn(func() func() error {
+		began := time.Now()
+		for i, b := range batches {
+			if fresh[i] {
+				stamp(b.bytes(), l.producer.session.pid, l.producer.session.epoch, b.seq, l.producer.transactional)
+			}
+		}
+		errs := l.producer.produce(l.ctx, batches)
+		return func() error {
+			l.inflight[leader]--
+			return l.produced(parts, errs, time.Since(began))
+		}
+	})
+}
+
+// produced sorts out what became of each batch.
+func (l *line) produced(parts []*partition, errs []error, took time.Duration) error {
+	var failed []*partition
+	var first error
+	records, bytes := 0, 0
+	for i, p := range parts {
+		if errs[i] != nil && verdictOf(errs[i]) != done {
+			if verdictOf(errs[i]) != again {
+				return classify(errs[i], "produce", place(p))
+			}
+			if failed, first = append(failed, p), errs[i]; p.attempts == 0 {
+				p.since = time.Now()
+			}
+			p.attempts++
+			continue
+		}
+		if p.attempts > 0 {
+			l.healed(p)
+		}
+		q := l.m.acked(p)
+		records, bytes = records+int(q.count), bytes+q.size()
+		l.acknowledged(q)
+	}
+	l.obs.produced(took, len(parts)-len(failed), records, bytes)
+	if len(failed) > 0 {
+		l.again(failed, first)
+	}
+	return nil
+}
+
+// healed notes that a repeated batch got through.
+func (l *line) healed(p *partition) {
+	if l.retrying--; l.retrying == 0 {
+		l.waits.Store(false)
+		l.obs.retry(Retry{Op: "produce", At: place(p), Since: p.since})
+	}
+}
+
+// acknowledged gives back the memory of an item whose batches are all written.
+// One that ends inside a source transaction is done with that: it becomes
+// durable with the one that ends it, and a transaction larger than all budgets
+// could not pass if it waited.
+func (l *line) acknowledged(q *queued) {
+	if q.item == nil || q.item.pending > 0 {
+		return
+	}
+	q.item.unit.release()
+	q.item.unit = nil
+	l.giveBack(q.item)
+	if q.item.open {
+		q.item.tell(nil)
+	}
+}
+
+func (l *line) giveBack(it *item) {
+	l.mu.Lock()
+	l.bytes -= it.bytes
+	l.mu.Unlock()
+	signal(l.room)
+}
+
+// again repeats the batches after a pause, with the leaders looked up anew.
+func (l *line) again(parts []*partition, cause error) {
+	worst := parts[0]
+	for _, p := range parts {
+		if p.attempts == 1 {
+			l.retrying++
+		}
+		if p.attempts > worst.attempts {
+			worst = p
+		}
+	}
+	attempts := worst.attempts
+	l.waits.Store(true)
+	l.obs.retry(Retry{Op: "produce", At: place(worst), Since: worst.since, Attempts: attempts, Err: cause})
+	l.spawn(func() func() error {
+		sleep(l.ctx, backoff(attempts))
+		l.cluster.refresh()
+		err := l.relocate(parts, attempts)
+		return func() error {
+			for _, p := range parts {
+				l.m.retry(p)
+			}
+			return err
+		}
+	})
+}
+
+// backoff is the pause before a repetition: doubling from 10 ms to 2 s, with
+// jitter.
+func backoff(attempts int) time.Duration {
+	d := 10 * time.Millisecond << min(attempts-1, 8)
+	d = min(d, 2*time.Second)
+	return d/2 + rand.N(d)
+}
+
+// relocate looks up the leaders of the partitions. Only a topic that stays away
+// is an error: what is unreachable is tried again.
+func (l *line) relocate(parts []*partition, attempts int) error {
+	seen := map[*topic]bool{}
+	for _, p := range parts {
+		if seen[p.topic] {
+			continue
+		}
+		seen[p.topic] = true
+		m, err := describe(l.ctx, l.cluster, p.topic.name)
+		switch {
+		case err == nil && m != nil:
+			p.topic.setLeaders(m)
+		case err == nil && attempts >= 5:
+			return topicDeleted(p.topic.name)
+		}
+	}
+	return nil
+}
+
+// commit ends the transaction.
+func (l *line) commit() {
+	began, opened, items, bytes := time.Now(), l.m.opened, len(l.m.group), l.m.bytes
+	l.spawn(func() func() error {
+		err := l.producer.endTxn(l.ctx, true)
+		return func() error {
+			if err != nil {
+				return err
+			}
+			l.txnOpen = false
+			now := time.Now()
+			l.obs.txn(now.Sub(opened), now.Sub(began), items, bytes)
+			return l.m.ended(now)
+		}
+	})
+}
+
+// report tells the pipeline what is done.
+func (l *line) report() {
+	for _, it := range l.m.takeFinished() {
+		if it.unit != nil { // it had no batches
+			it.unit.release()
+			it.unit = nil
+			l.giveBack(it)
+		}
+		if !l.cfg.exactlyOnce() {
+			for _, c := range it.ends {
+				l.cp.Position.Advance(c)
+			}
+		}
+		it.tell(nil)
+	}
+}
+
+// sealGroup makes the records that end a Kafka transaction: the position after
+// its items, and the partition counts of topics it is the first to write.
+func (l *line) sealGroup(group []*item) ([]*batch, error) {
+	for _, it := range group {
+		for _, c := range it.ends {
+			l.cp.Position.Advance(c)
+		}
+	}
+	failpoint.Hit("kafka.seal")
+	return l.checkpointBatches()
+}
+
+func (l *line) checkpointBatches() ([]*batch, error) {
+	now := time.Now()
+	l.cp.Saved = now
+	value, err := checkpoint.Encode(l.cp)
+	if err != nil {
+		return nil, err
+	}
+	entries := append(l.pins, entry{keyPosition, value})
+	l.pins = nil
+	return []*batch{encodeEntries(l.m.checkpoint.topic, now, entries)}, nil
+}
+
+// pin remembers the topics whose partition count is not stored yet. It goes
+// into the next checkpoint, which is in or before the transaction of the item.
+func (l *line) pin(it *item) {
+	for i := range it.unit.batches {
+		if t := it.unit.batches[i].topic; !t.pinned {
+			t.pinned = true
+			l.pins = append(l.pins, entry{keyPartitions + t.name, strconv.AppendInt(nil, int64(t.partitions), 10)})
+		}
+	}
+}
+
+// savePosition stores the position of an at_least_once line, after the data.
+func (l *line) savePosition(now time.Time) error {
+	p := l.m.partition(l.checkpointKey())
+	if l.cfg.exactlyOnce() || l.cp.Position.Seq == l.saved || len(p.queue) > 0 {
+		return nil
+	}
+	if l.m.draining {
+		if !l.m.quiet() {
+			return nil
+		}
+	} else if now.Sub(l.savedAt) < l.cfg.CheckpointInterval {
+		return nil
+	}
+	batches, err := l.checkpointBatches()
+	if err != nil {
+		return err
+	}
+	l.saved, l.savedAt = l.cp.Position.Seq, now
+	l.m.enqueue(batches[0], nil)
+	return nil
+}
+
+// checkDeadline ends the line before the brokers end its transaction: after
+// that they treat us like a writer that was replaced.
+func (l *line) checkDeadline(now time.Time) error {
+	limit := l.cfg.TransactionTimeout * 3 / 4
+	if !l.cfg.exactlyOnce() || len(l.m.group) == 0 || now.Sub(l.m.opened) < limit {
+		return nil
+	}
+	if l.retrying > 0 || l.m.phase != filling {
+		return resilience.Errorf(resilience.Transient, "transaction_timeout", "deliver",
+			"the brokers did not take the transaction within %s", limit).
+			WithHint("see the brokers; the position is unchanged")
+	}
+	return resilience.Errorf(resilience.Fatal, "oversize_transaction", "deliver",
+		"a source transaction does not fit into a Kafka transaction: %d MiB in %s were not all of it", l.m.bytes>>20, limit).
+		WithHint("raise transaction_timeout of this sink (and transaction.max.timeout.ms of the brokers)")
+}
+
+// look compares the partition counts of the topics in use with the cluster's,
+// as the transport's cache shows them, from time to time.
+func (l *line) look(now time.Time) error {
+	if now.Before(l.lookAt) {
+		return nil
+	}
+	l.lookAt = now.Add(lookInterval)
+	l.spawn(func() func() error {
+		err := l.topics.compare(l.ctx)
+		return func() error { return err }
+	})
+	return nil
+}
+
+// nextLook is when the loop must run even if nothing happens.
+func (l *line) nextLook() time.Time {
+	next := l.lookAt
+	sooner := func(t time.Time) {
+		if !t.IsZero() && t.Before(next) {
+			next = t
+		}
+	}
+	sooner(l.m.due())
+	if len(l.m.group) > 0 && l.cfg.exactlyOnce() {
+		sooner(l.m.opened.Add(l.cfg.TransactionTimeout * 3 / 4))
+	}
+	if !l.cfg.exactlyOnce() && l.cp.Position.Seq != l.saved {
+		sooner(l.savedAt.Add(l.cfg.CheckpointInterval))
+	}
+	return next
+}
+
+// finishedDraining tells that the last item is done and nothing is under way,
+// or that a transaction was begun whose end does not come any more.
+func (l *line) finishedDraining() bool {
+	if !l.m.draining || !l.m.quiet() && !l.m.stranded() || len(l.m.partition(l.checkpointKey()).queue) > 0 {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.inbox) == 0
+}
+
+// finish ends the loop: requests are joined, and every item that is not done
+// gets the line's first error.
+func (l *line) finish(err error) {
+	l.fail(classify(err, "deliver", ""))
+	l.wg.Wait()
+	if err = l.firstError(); resilience.ClassOf(err) == resilience.Fenced {
+		err = l.confirmFence(err)
+		l.mu.Lock()
+		l.err = err
+		l.mu.Unlock()
+	}
+	l.mu.Lock()
+	items := append(l.m.abandon(), l.inbox...)
+	l.inbox = nil
+	l.mu.Unlock()
+	for _, it := range items {
+		it.tell(err)
+	}
+}
+
+// confirmFence finds out why the brokers refuse our epoch: because somebody
+// else took over, or because they ended a transaction of ours by time-out,
+// which raises the epoch too.
+func (l *line) confirmFence(err error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.RequestTimeout)
+	defer cancel()
+	if e := l.log.read(ctx, false); e != nil {
+		return epochLost(err)
+	}
+	if o, e := l.log.owner(); e == nil && o.newerThan(l.me) {
+		return fencedBy(o, l.producer.id, err)
+	}
+	return epochLost(err)
+}
+
+func fencedBy(o owner, id string, err error) error {
+	return &resilience.Error{Class: resilience.Fenced, Code: "producer_fenced", Op: "deliver", At: id,
+		Err: fmt.Errorf("term %d took over: %w", o.Term, err), Hint: "another process runs this pipeline; if none should, look for a second pipeline with this transactional.id"}
+}
+
+func epochLost(err error) error {
+	return &resilience.Error{Class: resilience.Transient, Code: "producer_epoch_lost", Op: "deliver",
+		Err: fmt.Errorf("the brokers refuse our epoch and nobody else claimed the pipeline: %w", err)}
+}
+
+func place(p *partition) string { return p.topic.name + "/" + strconv.Itoa(int(p.id)) }
+
+// compare finds topics whose partition count is no longer the one in use.
+func (ts *topics) compare(ctx context.Context) error {
+	ts.mu.Lock()
+	known := make([]*topic, 0, len(ts.known))
+	names := make([]string, 0, len(ts.known))
+	for name, t := range ts.known {
+		known, names = append(known, t), append(names, name)
+	}
+	ts.mu.Unlock()
+	if len(names) == 0 {
+		return nil
+	}
+	res, err := ts.cluster.metadata(ctx, names...)
+	if err != nil {
+		return nil // whoever writes will notice
+	}
+	for i, t := range known {
+		m := &res.Topics[i]
+		if m.ErrorCode != 0 || int32(len(m.Partitions)) == t.partitions {
+			continue
+		}
+		if ts.cfg.PartitionChange == policyFollow {
+			return resilience.Errorf(resilience.Transient, "partition_count_changed", "compare partitions",
+				"topic %s has %d partitions now, not %d: starting anew", t.name, len(m.Partitions), t.partitions)
+		}
+		return partitionsChanged(t.name, t.partitions, int32(len(m.Partitions)))
+	}
+	return nil
+}

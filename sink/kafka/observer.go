@@ -1,0 +1,43 @@
+package kafka
+
+import "time"
+
+// Observer is told what the sink does. Every field may be nil. The functions
+// are called on the sink's goroutines and must return at once.
+type Observer struct {
+	// Retry tells that requests are being repeated, and with Attempts 0 that
+	// all is well again.
+	Retry func(Retry)
+	// Txn tells of a committed Kafka transaction: how long it was open, how
+	// long EndTxn took, and what it held.
+	Txn func(open, end time.Duration, items, bytes int)
+	// Produced tells of an acknowledged produce request.
+	Produced func(took time.Duration, batches, records, bytes int)
+}
+
+// Retry is the visible state of an error that is being waited out.
+type Retry struct {
+	Op       string    // "produce"
+	At       string    // topic and partition
+	Since    time.Time // of the first failure
+	Attempts int
+	Err      error
+}
+
+func (o *Observer) retry(r Retry) {
+	if o.Retry != nil {
+		o.Retry(r)
+	}
+}
+
+func (o *Observer) txn(open, end time.Duration, items, bytes int) {
+	if o.Txn != nil {
+		o.Txn(open, end, items, bytes)
+	}
+}
+
+func (o *Observer) produced(took time.Duration, batches, records, bytes int) {
+	if o.Produced != nil {
+		o.Produced(took, batches, records, bytes)
+	}
+}
