@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strings"
 )
 
 // aptInstall unpacks packages of one Debian suite, with all they depend on, into dir. Nothing on the machine changes: apt gets
@@ -26,7 +27,7 @@ func aptInstall(ctx context.Context, dir, suite string, packages ...string) erro
 		return err
 	}
 	if err := run(ctx, work, nil, append(options, "update")...); err != nil {
-		return fmt.Errorf("fetch the package lists of Debian %s from the machine's mirror: %w", suite, err)
+		return fmt.Errorf("fetch the package lists of Debian %s: %w; is %s reachable from here?", suite, err, mirror.shown())
 	}
 	if err := run(ctx, work, nil, append(append(options, "-y", "--download-only", "install"), packages...)...); err != nil {
 		return fmt.Errorf("download %v from Debian %s: %w", packages, suite, err)
@@ -44,29 +45,34 @@ func privateApt(work, sourceLine string) ([]string, error) {
 			return nil, err
 		}
 	}
-	files := map[string]string{"sources.list": sourceLine + "\n", "status": ""} // an empty status: nothing is installed yet
+	settings := [][2]string{
+		{"Dir::Etc::sourcelist", filepath.Join(work, "sources.list")},
+		{"Dir::Etc::sourceparts", "/dev/null"},
+		{"Dir::Etc::preferencesparts", "/dev/null"},
+		{"Dir::State", filepath.Join(work, "state")},
+		{"Dir::State::status", filepath.Join(work, "status")},
+		{"Dir::Cache", filepath.Join(work, "cache")},
+		{"APT::Install-Recommends", "false"},
+		{"APT::Sandbox::User", "root"},     // apt's own user could not read a private cache folder
+		{"APT::Update::Error-Mode", "any"}, // an unreachable mirror is an error here, not a warning
+		{"Acquire::Retries", "3"},
+		{"Acquire::Languages", "none"},
+	}
+	var conf strings.Builder
+	for _, s := range settings {
+		fmt.Fprintf(&conf, "%s %q;\n", s[0], s[1])
+	}
+	files := map[string]string{
+		"apt.conf":     conf.String(),
+		"sources.list": sourceLine + "\n",
+		"status":       "", // nothing is installed yet
+	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(work, name), []byte(text), 0o644); err != nil {
 			return nil, err
 		}
 	}
-	settings := []string{
-		"Dir::Etc::sourcelist=" + filepath.Join(work, "sources.list"),
-		"Dir::Etc::sourceparts=/dev/null",
-		"Dir::Etc::preferencesparts=/dev/null",
-		"Dir::State=" + filepath.Join(work, "state"),
-		"Dir::State::status=" + filepath.Join(work, "status"),
-		"Dir::Cache=" + filepath.Join(work, "cache"),
-		"APT::Install-Recommends=false",
-		"APT::Sandbox::User=root", // apt's own user could not read a private cache folder
-		"Acquire::Retries=3",
-		"Acquire::Languages=none",
-	}
-	argv := []string{"apt-get"}
-	for _, s := range settings {
-		argv = append(argv, "-o", s)
-	}
-	return argv, nil
+	return []string{"apt-get", "-c", filepath.Join(work, "apt.conf")}, nil
 }
 
 // unpackDebs extracts the downloaded packages without running their scripts: those would want to configure this machine.

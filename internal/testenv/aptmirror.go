@@ -3,6 +3,7 @@ package testenv
 import (
 	"bufio"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,6 +44,15 @@ func (s aptSource) line(suite string) string {
 		option = "[trusted=yes] "
 	}
 	return fmt.Sprintf("deb %s%s %s main", option, s.uri, suite)
+}
+
+// shown is the address for messages: some sites write a password into theirs.
+func (s aptSource) shown() string {
+	u, err := url.Parse(s.uri)
+	if err != nil {
+		return "the machine's mirror"
+	}
+	return u.Redacted()
 }
 
 func (s aptSource) isDebian() bool {
