@@ -21,7 +21,7 @@ type verb struct {
 
 // verbs in the order of the help.
 func verbs() []verb {
-	return []verb{checkVerb(), versionVerb(), helpVerb()}
+	return []verb{runVerb(), checkVerb(), statusVerb(), pauseVerb(), resumeVerb(), versionVerb(), helpVerb()}
 }
 
 // execute runs one command line and returns its exit code.
@@ -92,12 +92,15 @@ func flagError(fs *flag.FlagSet, err error) error {
 	if !unknown {
 		return err
 	}
-	var known []string
-	fs.VisitAll(func(f *flag.Flag) { known = append(known, f.Name) })
-	if near := config.Nearest(name, known); near != "" {
+	if near := config.Nearest(name, flagNames(fs)); near != "" {
 		return fmt.Errorf("there is no flag --%s, did you mean --%s?", name, near)
 	}
 	return fmt.Errorf("there is no flag --%s", name)
+}
+
+func flagNames(fs *flag.FlagSet) (names []string) {
+	fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	return names
 }
 
 // parseFlags lets flags stand before and after arguments; "--" ends them.

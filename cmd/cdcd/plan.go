@@ -3,17 +3,35 @@ package main
 import (
 	"errors"
 	"os"
+	"path/filepath"
 
+	checkpointfile "github.com/cdcd-io/cdcd/checkpoint/file"
+	"github.com/cdcd-io/cdcd/format/debezium"
 	"github.com/cdcd-io/cdcd/internal/config"
+	"github.com/cdcd-io/cdcd/pipeline"
+	"github.com/cdcd-io/cdcd/source/mysql"
 )
 
-// plan is a configuration of which every section was understood.
+// plan is a configuration of which every section was understood. Nothing is
+// open yet.
 type plan struct {
-	file *config.File
+	file       *config.File
+	checkpoint checkpointfile.Config
+	sources    map[string]*mysql.Config
+	sinks      map[string]*sinkSpec
+	lines      []*linePlan
 }
 
-// readPlan reads the file and decodes every section by its driver's struct. The
-// error holds all problems.
+// linePlan is one pipeline and what it is made of.
+type linePlan struct {
+	*config.Pipeline
+	source *mysql.Config
+	sink   *sinkSpec
+	format debezium.Config
+}
+
+// readPlan reads the file and decodes every section into its driver's struct.
+// The error holds all problems.
 func readPlan(sys *system, path string, flags *configFlags) (*plan, error) {
 	f, err := config.Read(path, flags.options(sys))
 	if errors.Is(err, os.ErrNotExist) {
@@ -22,6 +40,60 @@ func readPlan(sys *system, path string, flags *configFlags) (*plan, error) {
 	if err != nil {
 		return nil, usagef("", "%v", err)
 	}
-	p := &plan{file: f}
+	p := &plan{file: f, checkpoint: checkpointfile.DefaultConfig(), sources: map[string]*mysql.Config{}, sinks: map[string]*sinkSpec{}}
+	p.decodeParts()
+	for _, l := range f.Lines(p.lineDefaults()) {
+		p.lines = append(p.lines, p.line(l))
+	}
+	p.checkSharing()
 	return p, f.Err()
+}
+
+// decodeParts decodes what pipelines refer to. Errors are in the file's list.
+func (p *plan) decodeParts() {
+	for _, s := range p.file.Sources {
+		c := mysql.DefaultConfig()
+		_ = s.Decode(&c)
+		p.sources[s.Name] = &c
+	}
+	for _, s := range p.file.Sinks {
+		if build := sinkTable[s.Kind]; build != nil {
+			spec := build(func(target any) { _ = s.Decode(target) })
+			p.sinks[s.Name] = &spec
+		}
+	}
+	if p.file.Checkpoint.Kind != "" {
+		_ = p.file.Checkpoint.Decode(&p.checkpoint)
+	}
+}
+
+// lineDefaults spills beside the checkpoints, which are on a disk that stays.
+func (p *plan) lineDefaults() pipeline.Config {
+	c := pipeline.DefaultConfig()
+	c.Buffer.SpillDir = filepath.Join(p.checkpoint.Dir, "spill")
+	return c
+}
+
+func (p *plan) line(l *config.Pipeline) *linePlan {
+	lp := &linePlan{Pipeline: l, source: p.sources[l.Source], sink: p.sinks[l.Sink], format: debezium.DefaultConfig()}
+	if lp.sink != nil && lp.sink.topic != "" {
+		lp.format.Topic = lp.sink.topic // unless the pipeline says otherwise
+	}
+	_ = l.Format.Decode(&lp.format)
+	return lp
+}
+
+// checkSharing reports pipelines that would write over one another.
+func (p *plan) checkSharing() {
+	first := map[string]string{}
+	for _, l := range p.lines {
+		if l.sink == nil || l.sink.shared {
+			continue
+		}
+		if other, taken := first[l.Sink]; taken {
+			l.Section.Report("sink", "pipeline %s delivers to this sink already, and it takes only one: add another", other)
+			continue
+		}
+		first[l.Sink] = l.Name
+	}
 }

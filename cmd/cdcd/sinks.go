@@ -1,4 +1,77 @@
 package main
 
-// sinkKinds are the kinds of sinks a configuration may name.
-func sinkKinds() []string { return []string{"kafka", "file", "terminal"} }
+import (
+	"errors"
+	"slices"
+
+	"github.com/cdcd-io/cdcd/format/debezium"
+	"github.com/cdcd-io/cdcd/sink"
+	"github.com/cdcd-io/cdcd/sink/file"
+	"github.com/cdcd-io/cdcd/sink/kafka"
+)
+
+// sinkTable is every kind of sink there is. A new one is a line here and a
+// function below.
+var sinkTable = map[string]func(decode func(any)) sinkSpec{
+	"kafka": kafkaSink,
+	"file":  fileSink,
+}
+
+// sinkSpec is a sink of the configuration, not yet open.
+type sinkSpec struct {
+	topic  string // template of the names of topics; "" where the sink has none
+	shared bool   // several pipelines may deliver to it
+	open   func(d sinkDeps) sink.Sink
+}
+
+// sinkDeps are what a sink gets from the pipeline it belongs to.
+type sinkDeps struct {
+	installation, pipeline string
+	metrics                *sinkMetrics // nil where nobody counts
+}
+
+func sinkKinds() []string {
+	var kinds []string
+	for k := range sinkTable {
+		kinds = append(kinds, k)
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// kafkaSection is the driver's section and the template of the topics, which
+// stands with the brokers because that is where a person looks for it.
+type kafkaSection struct {
+	Topic        string `yaml:"topic"`
+	kafka.Config `yaml:",inline"`
+}
+
+// Validate tells what is wrong with the section.
+func (k *kafkaSection) Validate() error {
+	return errors.Join(k.Config.Validate(), k.topicError())
+}
+
+func (k *kafkaSection) topicError() error {
+	c := debezium.DefaultConfig()
+	c.Topic = k.Topic
+	return c.Validate()
+}
+
+func kafkaSink(decode func(any)) sinkSpec {
+	c := kafkaSection{Config: kafka.DefaultConfig(), Topic: debezium.DefaultConfig().Topic}
+	decode(&c)
+	if c.topicError() != nil {
+		c.Topic = "" // told once, here; pipelines need not inherit it
+	}
+	return sinkSpec{topic: c.Topic, shared: c.TransactionalID == "", open: func(d sinkDeps) sink.Sink {
+		own := c.Config
+		own.Installation, own.Pipeline = d.installation, d.pipeline
+		return kafka.New(own, kafka.Options{Observer: d.metrics.kafka(d.pipeline)})
+	}}
+}
+
+func fileSink(decode func(any)) sinkSpec {
+	c := file.DefaultConfig()
+	decode(&c)
+	return sinkSpec{open: func(sinkDeps) sink.Sink { return file.New(c) }}
+}

@@ -141,7 +141,7 @@ func (f *File) pipeline(s *Section, def pipeline.Config) *Pipeline {
 	f.follow(s, "source", p.Source, f.Sources.Names())
 	f.follow(s, "sink", p.Sink, f.Sinks.Names())
 	if p.Format.file == nil {
-		p.Format = Section{file: f, Path: join(s.Path, "format")}
+		p.Format = Section{file: f, Path: join(s.Path, "format"), above: s.node}
 	}
 	f.flatKind(&p.Format, f.opts.FormatKinds, nil)
 	return p

@@ -15,6 +15,7 @@ type Section struct {
 
 	file    *File
 	node    *yaml.Node // nil for a section the file lacks: all defaults
+	above   *yaml.Node // where problems of a lacking section are told; nil for the root
 	wrapped bool       // the kind is the section's only key, not a setting
 }
 
@@ -32,7 +33,7 @@ func (s *Section) Decode(target any) error {
 	before := len(s.file.problems)
 	s.file.decoded = append(s.file.decoded, decodedSection{s.Path, target})
 	if s.node == nil {
-		s.file.validate(s.file.root, s.Path, reflect.ValueOf(target).Elem())
+		s.file.validate(s.place(), s.Path, reflect.ValueOf(target).Elem())
 	} else {
 		s.file.decode(s.node, s.Path, target)
 	}
@@ -45,7 +46,7 @@ func (s *Section) Decode(target any) error {
 // Report adds a problem found by whoever wires the parts together, at a key
 // inside the section or, with key "", at the section itself.
 func (s *Section) Report(key, format string, args ...any) {
-	at, path := s.node, s.Path
+	at, path := s.place(), s.Path
 	if child := lookup(s.node, key); child != nil {
 		at = child
 	}
@@ -53,6 +54,17 @@ func (s *Section) Report(key, format string, args ...any) {
 		path = join(path, key)
 	}
 	s.file.report(at, path, format, args...)
+}
+
+// place is the node that problems of the section as a whole are told at.
+func (s *Section) place() *yaml.Node {
+	switch {
+	case s.node != nil:
+		return s.node
+	case s.above != nil:
+		return s.above
+	}
+	return s.file.root
 }
 
 // Find returns the section of that name, or nil.

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/source/mysql"
+)
+
+// patients are all parts of the plan that can be examined: sources, then sinks,
+// each once, then the place of the checkpoints.
+func (p *plan) patients() []patient {
+	var ps []patient
+	for _, s := range p.file.Sources {
+		ps = append(ps, patient{Kind: "source", Name: s.Name, doctor: doctorOf(mysql.New(*p.sources[s.Name], p.file.Installation, s.Name))})
+	}
+	for _, s := range p.file.Sinks {
+		ps = append(ps, patient{Kind: "sink", Name: s.Name, doctor: doctorOf(
+			p.sinks[s.Name].open(sinkDeps{installation: p.file.Installation, pipeline: p.firstInto(s.Name)}))})
+	}
+	return append(ps, patient{Kind: "checkpoint", Name: p.checkpoint.Dir, doctor: p.checkDir})
+}
+
+// firstInto names the first pipeline that delivers to the sink.
+func (p *plan) firstInto(sink string) string {
+	for _, l := range p.lines {
+		if l.Pipeline.Sink == sink {
+			return l.Name
+		}
+	}
+	return "check"
+}
+
+// doctorOf asks a part, if it is one that can be asked.
+func doctorOf(part any) func(context.Context) []resilience.Finding {
+	return func(ctx context.Context) []resilience.Finding {
+		if d, ok := part.(resilience.Doctor); ok {
+			return d.Doctor(ctx)
+		}
+		return []resilience.Finding{{Code: "nothing_to_check", Text: "there is no server to look at"}}
+	}
+}
+
+// checkDir tries whether files can be made where the checkpoints will be. It
+// leaves nothing behind.
+func (p *plan) checkDir(context.Context) []resilience.Finding {
+	dir := p.checkpoint.Dir
+	for {
+		if _, err := os.Stat(dir); err == nil {
+			break
+		}
+		if parent := filepath.Dir(dir); parent == dir {
+			break
+		} else {
+			dir = parent
+		}
+	}
+	f, err := os.CreateTemp(dir, ".cdcd-check-*")
+	if err != nil {
+		return []resilience.Finding{{Severity: resilience.Problem, Code: "checkpoint_dir", Text: "no file can be made in " + dir + ": " + err.Error(),
+			Fix: "give the user that runs cdcd the right to write there, or set checkpoint.file.dir"}}
+	}
+	f.Close()
+	os.Remove(f.Name())
+	return []resilience.Finding{{Code: "checkpoint_dir", Text: "files can be made in " + dir}}
+}
