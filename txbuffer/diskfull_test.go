@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -82,21 +84,60 @@ func TestDiskBoundIsBackPressure(t *testing.T) {
 	cfg.MaxSpillBytes, cfg.Slots = 50<<10, 100
 	r := mustRing(t, cfg)
 	s, a, table := newScript(), NewAssembler(start, r), fakeTable("a")
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
 	commitOne(t, a, s, table, body(20<<10, 1, 1))
 	commitOne(t, a, s, table, body(20<<10, 1, 1))
-	step(t, a, s.begin())
-	ev := s.rows(table, body(20<<10, 1, 1))
-	if _, err := a.Step(ended, &ev); !errors.Is(err, context.Canceled) {
-		t.Fatalf("got %v", err)
+	var producer sync.WaitGroup
+	producer.Go(func() { commitOne(t, a, s, table, body(20<<10, 1, 1)) })
+	for !r.Stats().ProducerWaits {
+		runtime.Gosched()
 	}
 	next(t, r).Release()
-	step(t, a, ev)
-	step(t, a, s.end(event.EvCommit))
+	producer.Wait()
 	for range 2 {
 		if err := readAll(r); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A spill that is broken off while it writes out what was in memory keeps all
+// of it there.
+func TestBrokenOffSpillLosesNothing(t *testing.T) {
+	cfg := smallConfig(t.TempDir())
+	cfg.MaxSpillBytes = 25 << 10
+	r := mustRing(t, cfg)
+	s, a, table := newScript(), NewAssembler(start, r), fakeTable("a")
+	commitOne(t, a, s, table, body(20<<10, 1, 1))
+	step(t, a, s.begin())
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	waited := false
+	for range 15 {
+		ev := s.rows(table, body(1000, 1, 1))
+		_, err := a.Step(ended, &ev)
+		if errors.Is(err, context.Canceled) && !waited {
+			waited = true
+			if got := r.Stats().SpillBytes; got > 21<<10 {
+				t.Errorf("the broken-off spill holds disk: %d bytes in use", got)
+			}
+			next(t, r).Release()
+			_, err = a.Step(ended, &ev)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	step(t, a, s.end(event.EvCommit))
+	if !waited {
+		t.Error("the spill was never broken off")
+	}
+	rows := 0
+	for last := false; !last; {
+		p := next(t, r)
+		rows, last = rows+len(p.Events), p.Last
+		p.Release()
+	}
+	if rows != 15 {
+		t.Errorf("%d rows came of 15", rows)
 	}
 }

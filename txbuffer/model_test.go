@@ -56,7 +56,7 @@ func newMachine(t *rapid.T, dir string) *machine {
 		PieceBytes:     rapid.IntRange(256, 2048).Draw(t, "piece"),
 		Slots:          rapid.IntRange(1, 6).Draw(t, "slots"),
 		ReadBackPieces: rapid.IntRange(1, 3).Draw(t, "read back"),
-		SpillDir:       dir, MaxSpillBytes: int64(rapid.IntRange(64<<10, 100<<10).Draw(t, "disk")),
+		SpillDir:       dir, MaxSpillBytes: int64(rapid.IntRange(18<<10, 60<<10).Draw(t, "disk")),
 		SegmentBytes: int64(rapid.IntRange(1, 8<<10).Draw(t, "segment")),
 	}
 	cfg.MaxTxBytes = cfg.blockCost() * int64(rapid.IntRange(1, 5).Draw(t, "share"))
