@@ -1,0 +1,8 @@
+// Command bench measures cdcd beside go-mysql on the same binlog, in one run on
+// one machine. It prints one JSON object a line: what was measured, how long it
+// took, the CPU it used, its peak memory, and the ratio to go-mysql's framing
+// of the same log. Absolute figures drift with the machine; the ratios hold.
+//
+// Each measurement runs in a process of its own (this binary again), so that
+// CPU time and memory are the operating system's own accounting of it.
+package main
