@@ -51,6 +51,7 @@ func (p *Pipeline) runLine(soft, hard context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	p.status.saved(cp.Position.Clone()) // known from the start, not from the first save on
 	p.status.running(l)
 	if o := p.deps.Observer.LineStarted; o != nil {
 		o()
