@@ -89,7 +89,7 @@ func (f badFile) Close() error {
 func roundTrip(r *Ring) error {
 	s, a, table := newScript(), NewAssembler(start, r), fakeTable("a")
 	events := []event.Event{s.begin()}
-	for i := range 40 {
+	for i := range 24 {
 		events = append(events, s.rows(table, body(1000, 1, uint64(i))))
 	}
 	events = append(events, s.end(event.EvCommit))
@@ -179,7 +179,7 @@ func TestDamagedSegmentsAreFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { expectCorrupt(t, damage) })
 	}
-	for at := 0; at < 2*(headerBytes+1000); at += 37 {
+	for at := 0; at < 2*(headerBytes+1000); at += 97 {
 		expectCorrupt(t, func(t *testing.T, f []string) {
 			edit(t, f[2], func(b []byte) []byte { b[at] ^= 0x10; return b })
 		})
