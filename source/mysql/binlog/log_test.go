@@ -10,8 +10,10 @@ import (
 	"testing"
 )
 
-// update records the logs under testdata again, from real servers.
-var update = flag.Bool("update", false, "record testdata again")
+var (
+	record = flag.Bool("record", false, "record the logs under testdata again, from real servers")
+	update = flag.Bool("update", false, "write the readings under testdata again; read the difference before you commit it")
+)
 
 // logEvent is one event of a recorded log file.
 type logEvent struct {

@@ -34,7 +34,7 @@ func TestMatrix(t *testing.T) {
 			m := testenv.SharedMySQL(t, flavor)
 			log, want := runMatrix(t, m)
 			checkMatrix(t, log, want)
-			if *update {
+			if *record {
 				saveMatrix(t, flavor.String(), log, want)
 			}
 		})

@@ -173,20 +173,22 @@ func (col *mapColumn) readString(real, low byte) {
 	col.meta = uint16(col.length)
 }
 
-// optional reads the optional metadata: kind, length, content, again and again.
+// optional reads the optional metadata: kind, length, content, each kind once.
 func (m *tableMap) optional(c *cursor) bool {
-	for len(c.b) > 0 && !c.bad {
+	var seen [256]bool
+	for len(c.b) > 0 {
 		kind := c.u8()
 		v := cursor{b: c.take(c.lenenc())}
-		if c.bad {
+		if c.bad || seen[kind] {
 			return false
 		}
+		seen[kind] = true
 		m.optionalField(kind, &v)
 		if v.bad {
 			return false
 		}
 	}
-	return !c.bad
+	return true
 }
 
 func (m *tableMap) optionalField(kind byte, v *cursor) {

@@ -57,10 +57,11 @@ func clockOK(hour, minute, second int64) bool { return hour < 24 && minute < 60 
 // timestampValue reads big-endian seconds since the epoch, then the fraction.
 func timestampValue(b []byte) int64 {
 	micros, ok := fraction(b[4:])
-	if !ok {
+	seconds := int64(bigEndian(b[:4]))
+	if !ok || seconds == 0 && micros != 0 {
 		return invalid
 	}
-	return int64(bigEndian(b[:4]))*1_000_000 + micros
+	return seconds*1_000_000 + micros
 }
 
 // timeValue reads a signed fixed-point number, offset so that its bytes sort:
