@@ -23,6 +23,7 @@ var levels = map[string]int{
 	"txbuffer":             1,
 	"checkpoint":           1,
 	"format/debezium":      2,
+	"format/text":          2,
 	"sink":                 2,
 	"source/mysql":         2,
 	"checkpoint/file":      2,
@@ -45,7 +46,7 @@ var levels = map[string]int{
 }
 
 // drivers may be imported by level 5 and internal/testenv only.
-var drivers = []string{"source/mysql", "sink/kafka", "sink/file", "sink/terminal", "checkpoint/file", "format/debezium"}
+var drivers = []string{"source/mysql", "sink/kafka", "sink/file", "sink/terminal", "checkpoint/file", "format/debezium", "format/text"}
 
 type pkg struct {
 	ImportPath string
