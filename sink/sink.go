@@ -50,7 +50,10 @@ type Sink interface {
 
 // Ack says what a durable batch means for the checkpoint.
 type Ack struct {
-	State []byte // the sink's own part of the checkpoint, nil when it has none
+	// State is the sink's own part of the checkpoint behind this batch; nil
+	// leaves that of the batch before. It is stored only together with the end
+	// of a batch that is not Open.
+	State []byte
 }
 
 // Batch is what one worker packed: a run of the log in order.
