@@ -101,7 +101,7 @@ func killRows(seq uint64) uint64 { return 1 + seq%7*seq%11 }
 // row is there once, in order, in whole lines.
 func TestKill9(t *testing.T) {
 	dir := t.TempDir()
-	for range 8 {
+	for range 5 {
 		killAfter(t, dir, 1+rand.Int64N(150_000))
 	}
 	store, err := checkpointfile.Open(checkpointfile.Config{Dir: dir, Installation: begun.Installation})

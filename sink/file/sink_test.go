@@ -204,7 +204,7 @@ func TestCutBackToAnyCheckpoint(t *testing.T) {
 	for _, keep := range []int{0, 1} {
 		for back := uint64(0); back <= 12; back++ {
 			cfg := config(t)
-			cfg.MaxBytes, cfg.Keep = 300, keep
+			cfg.MaxBytes, cfg.Keep, cfg.Fsync = 300, keep, Never
 			s := connected(t, cfg, 1, checkpoint.Checkpoint{})
 			cps := writeTxs(t, s, begun, 12)
 			if list, _ := numbers(cfg.Path); keep == 0 && len(list) < 3 || keep == 1 && len(list) != 1 {
