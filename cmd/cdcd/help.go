@@ -19,6 +19,9 @@ usage: cdcd COMMAND [flags] [arguments]
 `
 
 const overviewTail = `
+To look at a server without any set-up:
+  cdcd tail mysql://root@127.0.0.1/
+
 To deliver for good:
   cdcd help config > cdcd.yaml     every key with its meaning and default
   cdcd check cdcd.yaml             what is still missing, and how to mend it

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"os"
 
@@ -10,7 +11,6 @@ import (
 	checkpointfile "github.com/cdcd-io/cdcd/checkpoint/file"
 	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/format"
-	"github.com/cdcd-io/cdcd/format/debezium"
 	"github.com/cdcd-io/cdcd/pipeline"
 	"github.com/cdcd-io/cdcd/source"
 	"github.com/cdcd-io/cdcd/source/mysql"
@@ -25,7 +25,7 @@ func cdcd() int {
 
 // assemble puts a daemon together. Read it as the list of its parts, in the
 // order in which they need one another.
-func assemble(p *plan, log *slog.Logger) (*daemon, error) {
+func assemble(sys *system, p *plan, log *slog.Logger) (*daemon, error) {
 	// Where progress is kept, for all pipelines.
 	at := p.checkpoint
 	at.Installation = p.file.Installation
@@ -45,8 +45,12 @@ func assemble(p *plan, log *slog.Logger) (*daemon, error) {
 		r := newRunner(l.Name, l.Pipeline.Source, l.Pipeline.Sink)
 		r.log, r.store = log.With("pipeline", l.Name), store
 		r.surveyor, _ = any(mysql.New(*l.source, p.file.Installation, l.Name)).(source.Surveyor)
+		encoders := l.format.encoders(l.formatDeps(sys, store, metrics))
 		r.build = func() (line, error) {
-			return assembleLine(l, parts{p.file.Installation, store, metrics.Observer(l.Name), sinkMetrics, r.log})
+			return assembleLine(l, parts{
+				installation: p.file.Installation, store: store, encoders: encoders, log: r.log,
+				observer: metrics.Observer(l.Name), sinkMetrics: sinkMetrics, out: sys.out,
+			})
 		}
 		d.runners, shown = append(d.runners, r), append(shown, r)
 	}
@@ -60,8 +64,10 @@ func assemble(p *plan, log *slog.Logger) (*daemon, error) {
 type parts struct {
 	installation string
 	store        checkpoint.Store
+	encoders     func(*format.Routes) format.Encoder
 	observer     pipeline.Observer
 	sinkMetrics  *sinkMetrics
+	out          io.Writer
 	log          *slog.Logger
 }
 
@@ -71,21 +77,30 @@ func assembleLine(l *linePlan, d parts) (line, error) {
 	cfg := l.Line
 	cfg.Name, cfg.Installation = l.Name, d.installation
 	return pipeline.New(cfg, pipeline.Deps{
-		Source: mysql.New(*l.source, d.installation, l.Name),
-		Encoder: func(r *format.Routes) format.Encoder {
-			return debezium.New(l.format, debezium.Deps{Source: l.Pipeline.Source, Flavor: d.flavor(l.Name), Routes: r})
-		},
-		Sink:     l.sink.open(sinkDeps{d.installation, l.Name, d.sinkMetrics}),
+		Source:  mysql.New(*l.source, d.installation, l.Name),
+		Encoder: d.encoders,
+		Sink: l.sink.open(sinkDeps{
+			installation: d.installation, pipeline: l.Name, json: l.format.json, out: d.out, metrics: d.sinkMetrics,
+		}),
 		Store:    d.store,
 		Observer: d.observer,
 		Log:      d.log,
 	})
 }
 
-// flavor is the family of the server that the pipeline reads. The stored
+// formatDeps are what the pipeline's format gets.
+func (l *linePlan) formatDeps(sys *system, store checkpoint.Store, m *admin.Metrics) formatDeps {
+	return formatDeps{
+		source: l.Pipeline.Source, pipeline: l.Name, metrics: m,
+		color:  l.sink.color != nil && l.sink.color(sys),
+		flavor: func() event.Flavor { return storedFlavor(store, l.Name) },
+	}
+}
+
+// storedFlavor is the family of the server that the pipeline reads. The stored
 // position knows it: one is stored before a line makes its first encoder.
-func (d parts) flavor(pipeline string) event.Flavor {
-	cp, err := d.store.Load(context.Background(), pipeline)
+func storedFlavor(store checkpoint.Store, pipeline string) event.Flavor {
+	cp, err := store.Load(context.Background(), pipeline)
 	if err != nil {
 		return event.MySQL
 	}

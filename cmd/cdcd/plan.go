@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 
 	checkpointfile "github.com/cdcd-io/cdcd/checkpoint/file"
-	"github.com/cdcd-io/cdcd/format/debezium"
 	"github.com/cdcd-io/cdcd/internal/config"
 	"github.com/cdcd-io/cdcd/pipeline"
 	"github.com/cdcd-io/cdcd/source/mysql"
@@ -27,7 +26,7 @@ type linePlan struct {
 	*config.Pipeline
 	source *mysql.Config
 	sink   *sinkSpec
-	format debezium.Config
+	format formatSpec
 }
 
 // readPlan reads the file and decodes every section into its driver's struct.
@@ -74,12 +73,20 @@ func (p *plan) lineDefaults() pipeline.Config {
 	return c
 }
 
+// line decodes the format, whose kind the sink may know better than the
+// default does, and whose topics stand with the brokers.
 func (p *plan) line(l *config.Pipeline) *linePlan {
-	lp := &linePlan{Pipeline: l, source: p.sources[l.Source], sink: p.sinks[l.Sink], format: debezium.DefaultConfig()}
-	if lp.sink != nil && lp.sink.topic != "" {
-		lp.format.Topic = lp.sink.topic // unless the pipeline says otherwise
+	lp := &linePlan{Pipeline: l, source: p.sources[l.Source], sink: p.sinks[l.Sink]}
+	topic := ""
+	if lp.sink != nil {
+		topic = lp.sink.topic
+		if lp.sink.format != "" && !l.Format.Chosen {
+			l.Format.Kind = lp.sink.format
+		}
 	}
-	_ = l.Format.Decode(&lp.format)
+	if build := formatTable[l.Format.Kind]; build != nil {
+		lp.format = build(func(target any) { _ = l.Format.Decode(target) }, topic)
+	}
 	return lp
 }
 

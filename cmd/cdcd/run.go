@@ -77,7 +77,7 @@ func (r *runFlags) run(ctx context.Context, sys *system, args []string) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
-	d, err := assemble(p, log)
+	d, err := assemble(sys, p, log)
 	if err != nil {
 		doors.close()
 		return err

@@ -2,31 +2,38 @@ package main
 
 import (
 	"errors"
+	"io"
 	"slices"
 
 	"github.com/cdcd-io/cdcd/format/debezium"
 	"github.com/cdcd-io/cdcd/sink"
 	"github.com/cdcd-io/cdcd/sink/file"
 	"github.com/cdcd-io/cdcd/sink/kafka"
+	"github.com/cdcd-io/cdcd/sink/terminal"
 )
 
 // sinkTable is every kind of sink there is. A new one is a line here and a
 // function below.
 var sinkTable = map[string]func(decode func(any)) sinkSpec{
-	"kafka": kafkaSink,
-	"file":  fileSink,
+	"kafka":    kafkaSink,
+	"file":     fileSink,
+	"terminal": terminalSink,
 }
 
 // sinkSpec is a sink of the configuration, not yet open.
 type sinkSpec struct {
-	topic  string // template of the names of topics; "" where the sink has none
-	shared bool   // several pipelines may deliver to it
+	topic  string             // template of the names of topics; "" where the sink has none
+	format string             // kind of format it is made for; "" for the usual one
+	shared bool               // several pipelines may deliver to it
+	color  func(*system) bool // whether a person reads it in colour; nil for no
 	open   func(d sinkDeps) sink.Sink
 }
 
 // sinkDeps are what a sink gets from the pipeline it belongs to.
 type sinkDeps struct {
 	installation, pipeline string
+	json                   bool         // keys and values are JSON
+	out                    io.Writer    // standard output
 	metrics                *sinkMetrics // nil where nobody counts
 }
 
@@ -73,5 +80,19 @@ func kafkaSink(decode func(any)) sinkSpec {
 func fileSink(decode func(any)) sinkSpec {
 	c := file.DefaultConfig()
 	decode(&c)
-	return sinkSpec{open: func(sinkDeps) sink.Sink { return file.New(c) }}
+	return sinkSpec{open: func(d sinkDeps) sink.Sink {
+		own := c
+		own.Text = !d.json
+		return file.New(own)
+	}}
+}
+
+func terminalSink(decode func(any)) sinkSpec {
+	c := terminal.DefaultConfig()
+	decode(&c)
+	return sinkSpec{
+		format: "text", shared: true,
+		color: func(sys *system) bool { return c.Colors(sys.outTTY, sys.env) },
+		open:  func(d sinkDeps) sink.Sink { return terminal.New(d.out) },
+	}
 }

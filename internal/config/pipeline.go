@@ -107,7 +107,7 @@ func (f *File) flatKind(s *Section, known []string, hints map[string]string) {
 	case kind == nil:
 		s.Kind = known[0]
 	case contains(known, kind.Value):
-		s.Kind = kind.Value
+		s.Kind, s.Chosen = kind.Value, true
 	case hints[kind.Value] != "":
 		f.report(kind, join(s.Path, "kind"), "%s", hints[kind.Value])
 	default:

@@ -12,6 +12,8 @@ type Section struct {
 	Name string // as the file names it: "shop"
 	Kind string // which driver it is for: "mysql", "kafka"
 	Path string // where it is: "sources.shop", "sinks.events.kafka"
+	// Chosen says that the file names the kind; else it is the default.
+	Chosen bool
 
 	file    *File
 	node    *yaml.Node // nil for a section the file lacks: all defaults

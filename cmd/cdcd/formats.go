@@ -1,0 +1,75 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/cdcd-io/cdcd/admin"
+	"github.com/cdcd-io/cdcd/event"
+	"github.com/cdcd-io/cdcd/format"
+	"github.com/cdcd-io/cdcd/format/debezium"
+	"github.com/cdcd-io/cdcd/format/text"
+)
+
+// defaultFormat is the kind of a pipeline that names none, unless its sink is
+// made for another.
+const defaultFormat = "debezium"
+
+// formatTable is every kind of format there is. A new one is a line here and a
+// function below.
+var formatTable = map[string]func(decode func(any), topic string) formatSpec{
+	"debezium": debeziumFormat,
+	"text":     textFormat,
+}
+
+// formatSpec is how a pipeline of the configuration writes changes.
+type formatSpec struct {
+	json bool // keys and values are JSON
+	// encoders returns what makes an encoder for each worker of a pipeline.
+	encoders func(d formatDeps) func(*format.Routes) format.Encoder
+}
+
+// formatDeps are what a format gets from the pipeline it belongs to.
+type formatDeps struct {
+	source, pipeline string
+	flavor           func() event.Flavor // known once a position is stored
+	color            bool                // a person reads it on a terminal
+	metrics          *admin.Metrics
+}
+
+// formatKinds lists the kinds, the default first.
+func formatKinds() []string {
+	var kinds []string
+	for k := range formatTable {
+		if k != defaultFormat {
+			kinds = append(kinds, k)
+		}
+	}
+	slices.Sort(kinds)
+	return append([]string{defaultFormat}, kinds...)
+}
+
+// debeziumFormat starts from the topics of the sink, where it has some.
+func debeziumFormat(decode func(any), topic string) formatSpec {
+	c := debezium.DefaultConfig()
+	if topic != "" {
+		c.Topic = topic
+	}
+	decode(&c)
+	return formatSpec{json: true, encoders: func(d formatDeps) func(*format.Routes) format.Encoder {
+		stats := &debezium.Stats{}
+		d.metrics.CounterFunc("cdcd_encode_invalid_dates_total", "Dates rendered that no calendar has.", d.pipeline,
+			func() float64 { return float64(stats.InvalidDates.Load()) })
+		return func(r *format.Routes) format.Encoder {
+			return debezium.New(c, debezium.Deps{Source: d.source, Flavor: d.flavor(), Routes: r, Stats: stats})
+		}
+	}}
+}
+
+func textFormat(decode func(any), _ string) formatSpec {
+	c := text.DefaultConfig()
+	decode(&c)
+	return formatSpec{encoders: func(d formatDeps) func(*format.Routes) format.Encoder {
+		c.Color = d.color
+		return func(r *format.Routes) format.Encoder { return text.New(c, r) }
+	}}
+}
