@@ -82,10 +82,15 @@ func (f *framer) whole(size int) ([]byte, error) {
 		}
 		return nil, err
 	}
-	if f.left > 0 || f.more {
+	var beyond [1]byte
+	switch _, err := f.Read(beyond[:]); err {
+	case io.EOF:
+		return f.large, nil
+	case nil:
 		return nil, garbled("an event is longer than its header says")
+	default:
+		return nil, err
 	}
-	return f.large, nil
 }
 
 // Read reads on in the current event, across its packets, and ends with io.EOF
