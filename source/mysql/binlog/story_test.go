@@ -120,7 +120,10 @@ func (s *storyReader) describe(e logEvent) (string, error) {
 	switch e.Type {
 	case TypeFormat:
 		f, err := ParseFormat(e.raw)
-		return fmt.Sprintf("checksum %v, server id %d", f.Checksum, f.StampServer), err
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("checksum %v, server id %d", f.Checksum, f.StampServer), nil
 	case TypeQuery:
 		return describeQuery(e.body)
 	case TypeQueryCompressed:
