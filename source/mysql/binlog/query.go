@@ -9,7 +9,10 @@ type Query struct {
 	Database  string // default database, "" for none
 	SQL       string
 	Mode      SQLMode // sql_mode of the session
-	Charset   uint16  // collation id of the session's client character set, in which SQL is written; 0 when not known
+	Charset   uint16  // collation id of the session's client character set, in which SQL was written; 0 when not known
+	// Undecoded reports that SQL is written in a character set this release
+	// does not read and is not plain ASCII: names in it may go unrecognised.
+	Undecoded bool
 }
 
 // SQLMode is the server's sql_mode as a bit set.
@@ -37,9 +40,24 @@ func ParseQuery(body []byte) (Query, error) {
 	if c.bad {
 		return Query{}, malformed("read query event", "truncated after %d bytes", len(body))
 	}
-	q.Database, q.SQL = string(db), statement(c.b)
 	q.statusVars(&vars)
+	q.Database = string(db) // the server writes names in UTF-8 whatever the session uses
+	q.decode(c.b)
 	return q, nil
+}
+
+// decode sets SQL from its bytes in the client's character set.
+func (q *Query) decode(sql []byte) {
+	q.SQL = statement(sql)
+	if q.Charset == 0 || isASCII(sql) {
+		return
+	}
+	switch charset := (Charsets)(nil).name(uint32(q.Charset)); {
+	case charset == charsetLatin1:
+		q.SQL = string(appendLatin1(nil, sql))
+	case !supportedCharset(charset):
+		q.Undecoded = true
+	}
 }
 
 // statement spares the allocation for what nearly every transaction has.
@@ -60,6 +78,7 @@ const (
 	varCharset       = 4
 	varTimeZone      = 5
 	varCatalogNZ     = 6
+	varCollations    = 131 // MariaDB: pairs of character set and default collation
 )
 
 func (q *Query) statusVars(c *cursor) {
@@ -77,6 +96,8 @@ func (q *Query) statusVars(c *cursor) {
 			c.u32()
 		case varTimeZone, varCatalogNZ:
 			c.short()
+		case varCollations:
+			c.take(4 * uint64(c.u8()))
 		default:
 			return
 		}

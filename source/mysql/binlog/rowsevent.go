@@ -12,16 +12,21 @@ type Rows struct {
 	Body    []byte // from the column count on: event.RawRows.Body
 }
 
-// rowsDummyTable marks a rows event without rows whose only use is to end a
-// statement.
-const rowsDummyTable = 1<<24 - 1
+// The table ids that mark a rows event without rows whose only use is to end a
+// statement: the first on MariaDB, the second on MySQL.
+const (
+	dummyTable24 = 1<<24 - 1
+	dummyTable48 = 1<<48 - 1
+)
 
 // EndOfStatement reports that the statement has no more rows; table ids end
 // with it.
 func (r *Rows) EndOfStatement() bool { return r.Flags&1 != 0 }
 
 // Dummy reports that the event has no table and no rows and only ends a statement.
-func (r *Rows) Dummy() bool { return r.TableID == rowsDummyTable && len(r.Body) <= 2 }
+func (r *Rows) Dummy() bool {
+	return (r.TableID == dummyTable24 || r.TableID == dummyTable48) && len(r.Body) <= 2
+}
 
 // ParseRows reads the fixed part of a rows event of any type. Rows of a
 // compressed type must go through Inflater.Rows before they are decoded.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -51,7 +52,8 @@ func compareLines(t *testing.T, got, want string) {
 }
 
 // tellStory runs the statements, one a line, and returns the log. A line
-// "-- name" switches to the session of that name.
+// "-- name" switches to the session of that name; a line in double quotes is a
+// Go string, for bytes that are no UTF-8.
 func tellStory(t *testing.T, flavor testenv.Flavor, path string) []byte {
 	ctx := context.Background()
 	m := testenv.ForTest(t).MySQL(testenv.MySQLOptions{Flavor: flavor, ServerID: 9})
@@ -78,6 +80,8 @@ func tellStory(t *testing.T, flavor testenv.Flavor, path string) []byte {
 				}
 			}
 			run = sessions[name]
+		} else if sql, err := strconv.Unquote(line); err == nil {
+			run(sql)
 		} else if line != "" {
 			run(line)
 		}
@@ -239,6 +243,9 @@ func describeQuery(body []byte) (string, error) {
 		return "", err
 	}
 	s := Classify(q.SQL, q.Database, q.Mode)
+	if q.Undecoded {
+		return fmt.Sprintf("[%s] charset %d, not decoded: %+q", s.Kind, q.Charset, q.SQL), nil
+	}
 	text := fmt.Sprintf("[%s] db %q error %d charset %d: %s", s.Kind, q.Database, q.ErrorCode, q.Charset, q.SQL)
 	if s.Name != "" {
 		text += fmt.Sprintf(" | name %q", s.Name)
