@@ -102,7 +102,7 @@ func DefaultConfig() Config {
 	return Config{
 		ClientID: "cdcd", Delivery: ExactlyOnce, Compression: LZ4,
 		BatchBytes: 1000000, GroupBytes: 16 << 20, GroupDelay: 50 * time.Millisecond, InflightBytes: 32 << 20,
-		TransactionTimeout: time.Minute, RequestTimeout: 10 * time.Second, DialTimeout: 5 * time.Second,
+		TransactionTimeout: 5 * time.Minute, RequestTimeout: 10 * time.Second, DialTimeout: 5 * time.Second,
 		CheckpointInterval: time.Second, PartitionChange: policyStop, DeletedTopics: policyStop,
 		OversizeRow: policyStop, OversizeTransaction: policyStop,
 		CreateTopics: CreateTopics{Enabled: true, Partitions: -1, Replication: -1},

@@ -39,7 +39,7 @@ type producer struct {
 // answer, and that is the cycle of an idle pipeline.
 const (
 	pauseMin = 200 * time.Microsecond
-	pauseMax = 20 * time.Millisecond
+	pauseMax = 4 * time.Millisecond
 )
 
 // init gets the session that follows from. With noSession it fences whoever

@@ -45,6 +45,7 @@ func TestRealBroker(t *testing.T) {
 		{"oversize row", oversizeRow},
 		{"one transaction in many batches", largeTransaction},
 		{"close", closing},
+		{"doctor", doctor},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, b) })
 	}
@@ -385,6 +386,42 @@ func closing(t *testing.T, b *realBroker) {
 	goleak.VerifyNone(t, ignore)
 	r.rows = func(seq uint64) int { return int(seq % 5) }
 	r.check(20) // the beginning of transaction 21 is not seen, and hides nothing
+}
+
+// findings are the codes and severities the doctor has for the rig's sink.
+func findings(r *rig) map[string]resilience.Severity {
+	all := map[string]resilience.Severity{}
+	for _, f := range New(r.cfg, Options{}).Doctor(testContext(r.t)) {
+		r.trace("%s %s: %s (%s)", f.Severity, f.Code, f.Text, f.Fix)
+		all[f.Code] = f.Severity
+		if f.Severity != resilience.Good && f.Fix == "" {
+			r.t.Errorf("%s tells no fix: %s", f.Code, f.Text)
+		}
+	}
+	return all
+}
+
+func doctor(t *testing.T, b *realBroker) {
+	r := newRig(t, b, nil)
+	for _, code := range []string{"kafka_reachable", "transaction_timeout", "min_insync_replicas", "checkpoint_topic"} {
+		if s, ok := findings(r)[code]; !ok || s != resilience.Good {
+			t.Errorf("on a fresh cluster %s is %s, %v", code, s, ok)
+		}
+	}
+	r.cfg.CreateTopics.Config = map[string]string{"cleanup.policy": "compact"}
+	r.deliver(5, 1)
+	r.close()
+	r.cfg.TransactionTimeout = time.Hour
+	got := findings(r)
+	if got["transaction_timeout"] != resilience.Problem || got["compacted_topic"] != resilience.Warning {
+		t.Errorf("findings %v", got)
+	}
+	_, err := New(r.cfg, Options{}).Connect(testContext(t), r.term, checkpoint.Checkpoint{})
+	wantError(t, err, resilience.Fatal, "transaction_timeout_too_long")
+	r.cfg.Brokers = []string{"127.0.0.1:1"}
+	if got := findings(r); got["kafka_unreachable"] != resilience.Problem || len(got) != 1 {
+		t.Errorf("findings without a broker: %v", got)
+	}
 }
 
 func brokerKilled(t *testing.T, b *realBroker) {

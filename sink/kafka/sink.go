@@ -42,7 +42,8 @@ type Sink struct {
 }
 
 var (
-	_ sink.Sink = (*Sink)(nil)
+	_ sink.Sink         = (*Sink)(nil)
+	_ resilience.Doctor = (*Sink)(nil)
 )
 
 // New returns a sink that is not connected yet. cfg must be valid.

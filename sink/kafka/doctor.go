@@ -1,0 +1,191 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	kafka "github.com/segmentio/kafka-go"
+	meta "github.com/segmentio/kafka-go/protocol/metadata"
+
+	"github.com/cdcd-io/cdcd/checkpoint"
+	"github.com/cdcd-io/cdcd/resilience"
+)
+
+// examination gathers findings about a cluster.
+type examination struct {
+	l        *line
+	cfg      *Config
+	meta     *meta.Response
+	broker   map[string]string // settings of one broker
+	findings []resilience.Finding
+}
+
+// Doctor implements resilience.Doctor. It makes no topic and no producer id.
+func (s *Sink) Doctor(ctx context.Context) []resilience.Finding {
+	l, err := s.newLine()
+	if err != nil {
+		return []resilience.Finding{resilience.Found(err)}
+	}
+	defer l.cluster.close()
+	e := &examination{l: l, cfg: &s.cfg}
+	if e.reach(ctx) {
+		e.transactions()
+		e.replication()
+		e.checkpointTopic(ctx)
+		e.dataTopics(ctx)
+	}
+	return e.findings
+}
+
+func (e *examination) add(s resilience.Severity, code, fix, format string, args ...any) {
+	e.findings = append(e.findings, resilience.Finding{Severity: s, Code: code, Text: fmt.Sprintf(format, args...), Fix: fix})
+}
+
+// reach connects and asks what everything else needs.
+func (e *examination) reach(ctx context.Context) bool {
+	err := e.l.checkVersions(ctx)
+	if err == nil {
+		e.meta, err = e.l.cluster.metadata(ctx)
+		err = classify(err, "connect", e.l.cluster.String())
+	}
+	if err != nil {
+		f := resilience.Found(err)
+		if f.Fix == "" {
+			f.Fix = "check brokers, tls and sasl of this sink, and the advertised.listeners of the brokers"
+		}
+		e.findings = append(e.findings, f)
+		return false
+	}
+	e.add(resilience.Good, "kafka_reachable", "", "%d Kafka brokers answer", len(e.meta.Brokers))
+	if len(e.meta.Brokers) > 0 {
+		id := strconv.Itoa(int(e.meta.Brokers[0].NodeID))
+		e.broker, err = e.l.cluster.configs(ctx, kafka.ResourceTypeBroker, id)
+	}
+	if err != nil {
+		e.add(resilience.Warning, "broker_settings", "allow this user DESCRIBE_CONFIGS on the cluster",
+			"the brokers do not show their settings: %v", err)
+	}
+	return true
+}
+
+// transactions compares our time-out with what the brokers allow.
+func (e *examination) transactions() {
+	n, err := strconv.Atoi(e.broker["transaction.max.timeout.ms"])
+	if err != nil {
+		return
+	}
+	limit := time.Duration(n) * time.Millisecond
+	if e.cfg.TransactionTimeout > limit {
+		e.add(resilience.Problem, "transaction_timeout", fmt.Sprintf("set transaction_timeout: %s, or raise transaction.max.timeout.ms of the brokers", limit),
+			"transaction_timeout is %s, the brokers allow %s", e.cfg.TransactionTimeout, limit)
+		return
+	}
+	e.add(resilience.Good, "transaction_timeout", "", "transaction_timeout %s is within the brokers' transaction.max.timeout.ms (%s)", e.cfg.TransactionTimeout, limit)
+}
+
+// replication looks at what an acknowledgement is worth: with acks=all it means
+// as many copies as min.insync.replicas says.
+func (e *examination) replication() {
+	brokers := len(e.meta.Brokers)
+	if r := e.cfg.CreateTopics.Replication; r > brokers {
+		e.add(resilience.Problem, "replication", fmt.Sprintf("set create_topics.replication to at most %d", brokers),
+			"create_topics.replication is %d and there are %d brokers", r, brokers)
+	}
+	insync, err := strconv.Atoi(e.broker["min.insync.replicas"])
+	if err != nil {
+		return
+	}
+	if brokers > 1 && insync < 2 {
+		e.add(resilience.Warning, "min_insync_replicas", "set min.insync.replicas=2 on the brokers, or on the topics through create_topics.config",
+			"min.insync.replicas is %d: a broker that dies may take acknowledged changes along", insync)
+		return
+	}
+	e.add(resilience.Good, "min_insync_replicas", "", "acks=all waits for %d of %d brokers (min.insync.replicas)", insync, brokers)
+}
+
+// checkpointTopic looks at the topic that holds the position.
+func (e *examination) checkpointTopic(ctx context.Context) {
+	name := e.cfg.checkpointTopic()
+	m, err := describe(ctx, e.l.cluster, name)
+	if err != nil {
+		e.findings = append(e.findings, resilience.Found(classify(err, "look at checkpoint topic", name)))
+		return
+	}
+	if m == nil {
+		e.add(resilience.Good, "checkpoint_topic", "", "checkpoint topic %s does not exist yet: the first start makes it", name)
+		return
+	}
+	if n := len(m.Partitions); n != 1 {
+		e.add(resilience.Problem, "checkpoint_topic_partitions", "a new transactional_id makes a new topic", "checkpoint topic %s has %d partitions, it must have 1", name, n)
+	}
+	if c, err := e.l.cluster.configs(ctx, kafka.ResourceTypeTopic, name, "cleanup.policy"); err == nil && c["cleanup.policy"] != "compact" {
+		e.add(resilience.Problem, "checkpoint_topic_cleanup",
+			alterTopic(name, "cleanup.policy=compact"),
+			"cleanup.policy of checkpoint topic %s is %s: the position will be deleted", name, c["cleanup.policy"])
+		return
+	}
+	e.position(ctx, name)
+}
+
+// position reads the checkpoint topic as far as it is decided.
+func (e *examination) position(ctx context.Context, name string) {
+	err := e.l.log.read(ctx, false)
+	cp, e2 := e.l.log.checkpoint()
+	if err == nil {
+		err = e2
+	}
+	if err == nil && !cp.IsZero() {
+		err = checkpoint.Verify(cp, e.cfg.Installation, e.cfg.Pipeline)
+	}
+	if err != nil {
+		e.findings = append(e.findings, resilience.Found(err))
+		return
+	}
+	e.add(resilience.Good, "checkpoint_topic", "", "checkpoint topic %s is at seq %d", name, cp.Position.Seq)
+}
+
+// dataTopics looks at the topics that were written before.
+func (e *examination) dataTopics(ctx context.Context) {
+	pins, err := e.l.log.partitions()
+	if err != nil {
+		e.findings = append(e.findings, resilience.Found(err))
+		return
+	}
+	names := make([]string, 0, len(pins))
+	for name := range pins {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	ts := newTopics(e.cfg, e.l.cluster, pins)
+	for _, name := range names {
+		e.dataTopic(ctx, ts, name)
+	}
+}
+
+func (e *examination) dataTopic(ctx context.Context, ts *topics, name string) {
+	m, err := describe(ctx, e.l.cluster, name)
+	if err == nil && m == nil {
+		if e.cfg.DeletedTopics == policyStop {
+			err = topicDeleted(name)
+		}
+	} else if err == nil {
+		err = ts.checkPin(&topic{name: name, partitions: int32(len(m.Partitions))})
+	}
+	if err != nil {
+		e.findings = append(e.findings, resilience.Found(classify(err, "look at topic", name)))
+		return
+	}
+	c, err := e.l.cluster.configs(ctx, kafka.ResourceTypeTopic, name, "cleanup.policy", "max.message.bytes")
+	if err == nil && strings.Contains(c["cleanup.policy"], "compact") {
+		e.add(resilience.Warning, "compacted_topic", "set truncate: skip or stop, or "+alterTopic(name, "cleanup.policy=delete"),
+			"topic %s is compacted and takes no records without a key: a TRUNCATE or a table without a key would stop the pipeline", name)
+	}
+}
+
+func alterTopic(name, setting string) string {
+	return fmt.Sprintf("kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics --entity-name %s --add-config %s", name, setting)
+}
