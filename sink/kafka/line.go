@@ -109,9 +109,13 @@ func (l *line) waitForRoom(ctx context.Context, bytes int) error {
 		case <-l.room:
 		case <-l.ended:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return canceled(ctx)
 		}
 	}
+}
+
+func canceled(ctx context.Context) error {
+	return resilience.Errorf(resilience.Transient, "canceled", "deliver", "%w", context.Cause(ctx))
 }
 
 func signal(c chan struct{}) {

@@ -46,6 +46,7 @@ func TestRealBroker(t *testing.T) {
 		{"one transaction in many batches", largeTransaction},
 		{"close", closing},
 		{"doctor", doctor},
+		{"conformance", conformance},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, b) })
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -379,7 +378,7 @@ func (s *Sink) endLine(ctx context.Context) error {
 // stop ends the loop and waits for it.
 func (l *line) stop(ctx context.Context) error {
 	if ctx == nil {
-		l.fail(fmt.Errorf("connecting anew: %w", context.Canceled))
+		l.fail(resilience.Errorf(resilience.Transient, "canceled", "deliver", "connecting anew"))
 		<-l.ended
 		return nil
 	}
@@ -391,7 +390,7 @@ func (l *line) stop(ctx context.Context) error {
 	case <-l.ended:
 		return nil
 	case <-ctx.Done():
-		l.fail(context.Cause(ctx))
+		l.fail(canceled(ctx))
 		<-l.ended
 		return context.Cause(ctx)
 	}
