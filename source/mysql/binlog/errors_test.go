@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -93,6 +94,47 @@ func TestExcludedColumnsAreSkipped(t *testing.T) {
 			t.Errorf("%v, %v", c, err)
 		}
 		next--
+	}
+}
+
+// TestCollationsCountOtherTypes has one collation for each column that the
+// server counts as text, as both servers were seen to write them.
+func TestCollationsCountOtherTypes(t *testing.T) {
+	for _, c := range []struct {
+		flavor     event.Flavor
+		body       *mapBuilder
+		collations []byte
+	}{
+		{event.MySQL, newMap().column(colGeometry, 4).column(colVector, 4).column(colVarchar, 40, 0), []byte{63, 8}},
+		{event.MariaDB, newMap().column(colGeometry, 4).column(colBlobCompressed, 2).column(colVarchar, 40, 0), []byte{63, 63, 8}},
+		{event.MariaDB, newMap().column(colVarcharCompressed, 40, 0).column(colLong).column(colVarchar, 40, 0), []byte{63, 8}},
+	} {
+		table, err := CompileTable(c.body.named().field(metaColumnCharset, c.collations...).body(),
+			TableOptions{Flavor: c.flavor, Excluded: func(_, _, column string) bool { return column != "c2" }})
+		if err != nil || table.Columns[2].Charset != charsetLatin1 {
+			t.Errorf("%s: %v, %v", c.flavor, table, err)
+		}
+	}
+}
+
+func TestCompiledColumns(t *testing.T) {
+	b := newMap().column(colLong).column(colLongLong).column(colVarchar, 40, 0).column(colString, 0xfe, 200).column(colDecimal, 12, 3).column(colDateTime2, 4).column(colBit, 1, 2)
+	b.named().field(metaSignedness, 0x60).field(metaDefaultCharset, 45, 1, 63).field(metaVisibility, 0xbe).field(metaPrefixKey, 2, 10, 0, 0)
+	table, err := CompileTable(b.body(), TableOptions{Flavor: event.MySQL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []event.Column{
+		{Name: "c0", Type: event.TypeInt},
+		{Name: "c1", Type: event.TypeBigInt, Unsigned: true, Invisible: true},
+		{Name: "c2", Type: event.TypeText, Length: 40, Charset: charsetUTF8MB4},
+		{Name: "c3", Type: event.TypeBinary, Length: 200},
+		{Name: "c4", Type: event.TypeDecimal, Unsigned: true, Precision: 12, Scale: 3},
+		{Name: "c5", Type: event.TypeDateTime, Scale: 4},
+		{Name: "c6", Type: event.TypeBit, Length: 17},
+	}
+	if !reflect.DeepEqual(table.Columns, want) || !reflect.DeepEqual(table.Key, []int{2, 0}) {
+		t.Errorf("%+v key %v", table.Columns, table.Key)
 	}
 }
 

@@ -110,13 +110,14 @@ func textCases() (all []matrixCase) {
 	return append(all,
 		matrixCase{decl: "VARCHAR(300) COLLATE utf8mb4_bin", values: []string{"REPEAT('é', 256)"}},
 		matrixCase{decl: "LONGTEXT", values: []string{"REPEAT('é', 70000)"}},
+		matrixCase{decl: "VARCHAR(256) CHARACTER SET ascii", values: []string{"''", "'a'", "REPEAT('x', 256)"}},
 		matrixCase{decl: "MEDIUMTEXT CHARACTER SET latin1", values: []string{"REPEAT('é', 70000)"}},
 	)
 }
 
 func binaryCases() (all []matrixCase) {
 	values := []string{"''", "0x00", "0x0001", "0x2000", "0xff00ff", "'abc'"}
-	for _, decl := range []string{"BINARY(4)", "BINARY(255)", "VARBINARY(4)", "VARBINARY(300)", "TINYBLOB", "BLOB", "MEDIUMBLOB", "LONGBLOB"} {
+	for _, decl := range []string{"BINARY(4)", "BINARY(255)", "VARBINARY(4)", "VARBINARY(255)", "VARBINARY(256)", "TINYBLOB", "BLOB", "MEDIUMBLOB", "LONGBLOB"} {
 		all = append(all, matrixCase{decl: decl, values: values})
 	}
 	return append(all, matrixCase{decl: "LONGBLOB", values: []string{"REPEAT(0x00ff, 40000)"}})
