@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,18 +22,83 @@ import (
 	"github.com/cdcd-io/cdcd/pipeline"
 )
 
-// TestEndToEnd is the promise in small: rows are written while the daemon is
-// killed with SIGKILL and started again; the consumer that ships with the
-// broker sees each of them once and in order. A SIGTERM ends it with code 0 and
-// nothing left behind.
-func TestEndToEnd(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
+// TestRealServers goes through the verbs that talk to servers.
+func TestRealServers(t *testing.T) {
 	env := testenv.ForTest(t)
 	db, broker := env.MySQL(testenv.MySQLOptions{}), env.Kafka(testenv.KafkaOptions{})
 	db.MustExec(t, "CREATE DATABASE shop; CREATE TABLE shop.users (id INT PRIMARY KEY, name VARCHAR(50) NOT NULL)")
-	d := newTestDaemon(t, db, broker)
+	t.Run("check", func(t *testing.T) { testCheck(t, db, broker) })
+	t.Run("tail", func(t *testing.T) { testTail(t, db) })
+	t.Run("run", func(t *testing.T) { testDelivery(t, db, broker) })
+}
 
+// testCheck: all good is code 0; a setting that would stop the pipeline is told
+// with the statement that mends it, and code 3.
+func testCheck(t *testing.T, db *testenv.MySQL, broker *testenv.Kafka) {
+	d := newTestDaemon(t, db, broker)
+	if out, code := d.command(t, "check", "cdcd.yaml"); code != exitOK || !strings.Contains(out, "✓ binlog_row_metadata is FULL") {
+		t.Errorf("code %d\n%s", code, out)
+	}
+	db.MustExec(t, "SET GLOBAL binlog_row_metadata = MINIMAL")
+	defer db.MustExec(t, "SET GLOBAL binlog_row_metadata = FULL")
+	if out, code := d.command(t, "check", "cdcd.yaml"); code != exitFindings || !strings.Contains(out, "binlog_row_metadata = FULL;") {
+		t.Errorf("code %d\n%s", code, out)
+	}
+	if out, code := d.command(t, "tail", "mysql://"+testenv.ReaderUser+"@"+db.Addr()+"/"); code != exitFailed || !strings.Contains(out, "binlog_row_metadata = FULL;") {
+		t.Errorf("tail: code %d\n%s", code, out)
+	}
+}
+
+// testTail: what is committed is printed, until an interrupt ends it with code 0.
+func testTail(t *testing.T, db *testenv.MySQL) {
+	cmd := exec.Command("cdcd", "tail", "mysql://"+testenv.ReaderUser+"@"+db.Addr()+"/shop")
+	cmd.Env = append(os.Environ(), "CDCD_MYSQL_PASSWORD="+testenv.ReaderPassword)
+	out, printed := io.Pipe()
+	cmd.Stdout, cmd.Stderr = printed, printed
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- cmd.Wait()
+		printed.Close()
+	}()
+	defer cmd.Process.Kill()
+	lines := bufio.NewScanner(out)
+	expectLine(t, lines, "following")
+	db.MustExec(t, "INSERT INTO shop.users VALUES (-1, 'tailed'); DELETE FROM shop.users WHERE id = -1")
+	expectLine(t, lines, "+ shop.users")
+	expectLine(t, lines, "- shop.users")
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+		t.Errorf("more than was committed: %s", lines.Text())
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// expectLine reads on until a line holds the text.
+func expectLine(t *testing.T, lines *bufio.Scanner, text string) {
+	t.Helper()
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), text) {
+			return
+		}
+	}
+	t.Fatalf("it ended without %q", text)
+}
+
+// testDelivery is the promise in small: rows are written while the daemon is
+// killed with SIGKILL and started again; the consumer that ships with the
+// broker sees each of them once and in order. A SIGTERM ends it with code 0 and
+// nothing left behind.
+func testDelivery(t *testing.T, db *testenv.MySQL, broker *testenv.Kafka) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	d := newTestDaemon(t, db, broker)
 	d.start(t)
 	d.await(t, ctx, "running", func(p admin.PipelineInfo) bool { return p.State == pipeline.Running })
 	const kills, rows = 3, 300
@@ -41,14 +109,15 @@ func TestEndToEnd(t *testing.T) {
 		d.start(t)
 	}
 	insert(t, db, next)
-	d.await(t, ctx, "everything delivered", func(p admin.PipelineInfo) bool { return p.RowsDone > 0 && p.LagSeconds == 0 && p.Seq == p.ReadSeq })
-	d.stopSoftly(t)
 	expectIDs(t, consume(t, ctx, broker, next), next)
+	d.stopSoftly(t)
 
 	// Started anew it goes on where it was: no more, no less.
+	// What has been read when the signal comes is delivered.
 	d.start(t)
+	seq := d.await(t, ctx, "running", func(p admin.PipelineInfo) bool { return p.State == pipeline.Running }).ReadSeq
 	insert(t, db, next+1)
-	expectIDs(t, consume(t, ctx, broker, next+1), next+1)
+	d.await(t, ctx, "the row read", func(p admin.PipelineInfo) bool { return p.ReadSeq > seq })
 	d.stopSoftly(t)
 	expectIDs(t, consume(t, ctx, broker, 0), next+1)
 }
@@ -66,7 +135,7 @@ func newTestDaemon(t *testing.T, db *testenv.MySQL, broker *testenv.Kafka) *test
 	d := &testDaemon{dir: t.TempDir()}
 	config := fmt.Sprintf(`
 sources:
-  shop: {hosts: [%q], user: %s, password: "${env:PASSWORD}", tables: {include: ["shop.*"]}}
+  shop: {hosts: [%q], user: %s, password: "${env:CDCD_MYSQL_PASSWORD}", tables: {include: ["shop.*"]}}
 sinks:
   events: {kafka: {brokers: [%q]}}
 pipelines:
@@ -92,12 +161,27 @@ pipelines:
 	return d
 }
 
+// command runs another command in the daemon's folder and returns what it
+// printed and its exit code.
+func (d *testDaemon) command(t *testing.T, args ...string) (string, int) {
+	t.Helper()
+	cmd := exec.Command("cdcd", args...)
+	cmd.Dir = d.dir
+	cmd.Env = append(os.Environ(), "CDCD_MYSQL_PASSWORD="+testenv.ReaderPassword)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
 // start runs the command line anew.
 func (d *testDaemon) start(t *testing.T) {
 	t.Helper()
 	cmd := exec.Command(d.cmd.Args[0], d.cmd.Args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = d.dir, &d.log, &d.log
-	cmd.Env = append(os.Environ(), "PASSWORD="+testenv.ReaderPassword)
+	cmd.Env = append(os.Environ(), "CDCD_MYSQL_PASSWORD="+testenv.ReaderPassword)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -132,14 +216,14 @@ func (d *testDaemon) stopSoftly(t *testing.T) {
 }
 
 // await asks for the status until the pipeline is as wanted.
-func (d *testDaemon) await(t *testing.T, ctx context.Context, what string, ok func(admin.PipelineInfo) bool) {
+func (d *testDaemon) await(t *testing.T, ctx context.Context, what string, ok func(admin.PipelineInfo) bool) admin.PipelineInfo {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		info, err := d.client.Pipeline(ctx, "shop-events")
 		if err == nil && ok(info) {
-			return
+			return info
 		}
 		select {
 		case <-tick.C:

@@ -12,7 +12,6 @@ import (
 	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/format"
 	"github.com/cdcd-io/cdcd/pipeline"
-	"github.com/cdcd-io/cdcd/source"
 	"github.com/cdcd-io/cdcd/source/mysql"
 )
 
@@ -44,7 +43,7 @@ func assemble(sys *system, p *plan, log *slog.Logger) (*daemon, error) {
 	for _, l := range p.lines {
 		r := newRunner(l.Name, l.Pipeline.Source, l.Pipeline.Sink)
 		r.log, r.store = log.With("pipeline", l.Name), store
-		r.surveyor, _ = any(mysql.New(*l.source, p.file.Installation, l.Name)).(source.Surveyor)
+		r.surveyor = mysql.New(*l.source, p.file.Installation, l.Name) // beside the one that reads
 		encoders := l.format.encoders(l.formatDeps(sys, store, metrics))
 		r.build = func() (line, error) {
 			return assembleLine(l, parts{

@@ -85,15 +85,12 @@ func command(ctx context.Context, sys *system, c *admin.Client, name string, pip
 	}
 	var failed []error
 	for _, p := range pipelines {
-		info, err := c.Command(ctx, name, p)
-		if err == nil {
-			info, err = awaitEffect(ctx, c, name, info)
-		}
+		info, err := commandOne(ctx, c, name, p)
 		if err != nil {
 			failed = append(failed, daemonError(err))
 			continue
 		}
-		fmt.Fprintf(sys.out, "%s: %s at %s\n", p, info.State, position(info))
+		fmt.Fprintf(sys.out, "%s: %s%s\n", p, info.State, at(info))
 	}
 	if len(failed) == 1 {
 		return failed[0]
@@ -101,14 +98,39 @@ func command(ctx context.Context, sys *system, c *admin.Client, name string, pip
 	return errors.Join(failed...)
 }
 
-// awaitEffect looks until the pipeline is as the command wants it. A pause
-// takes as long as what is in hand takes to be delivered.
-func awaitEffect(ctx context.Context, c *admin.Client, name string, info admin.PipelineInfo) (admin.PipelineInfo, error) {
+// commandOne sends the verb to one pipeline and waits for its effect.
+func commandOne(ctx context.Context, c *admin.Client, name, p string) (admin.PipelineInfo, error) {
+	before, err := c.Pipeline(ctx, p)
+	if err != nil {
+		return before, err
+	}
+	info, err := c.Command(ctx, name, p)
+	if err != nil {
+		return info, err
+	}
+	info, err = awaitEffect(ctx, c, name, before, info)
+	if err == nil && name == "resume" && info.State == pipeline.Stopped {
+		return info, &exitError{code: exitFailed, hint: info.Hint, err: fmt.Errorf("%s was resumed and stopped again: %s", p, info.Error)}
+	}
+	return info, err
+}
+
+// at tells the stored position, where there is one.
+func at(info admin.PipelineInfo) string {
+	if info.File == "" {
+		return ""
+	}
+	return " at " + position(info)
+}
+
+// awaitEffect looks until the pipeline is as the command wants it, or has
+// stopped since. A pause takes as long as what is in hand takes to be delivered.
+func awaitEffect(ctx context.Context, c *admin.Client, name string, before, info admin.PipelineInfo) (admin.PipelineInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, effectTimeout)
 	defer cancel()
 	tick := time.NewTicker(effectEvery)
 	defer tick.Stop()
-	for !effective(name, info.State) {
+	for !effective(name, before, info) {
 		select {
 		case <-ctx.Done():
 			return info, fmt.Errorf("%s was told, and is still %s after %s", info.Name, info.State, effectTimeout)
@@ -122,7 +144,12 @@ func awaitEffect(ctx context.Context, c *admin.Client, name string, info admin.P
 	return info, nil
 }
 
-func effective(command string, s pipeline.State) bool {
-	idle := s == pipeline.Paused || s == pipeline.Stopped
-	return idle == (command == "pause")
+func effective(command string, before, now admin.PipelineInfo) bool {
+	switch now.State {
+	case pipeline.Paused:
+		return command == "pause"
+	case pipeline.Stopped:
+		return command == "pause" || now.Since.After(before.Since)
+	}
+	return command == "resume"
 }

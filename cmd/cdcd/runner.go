@@ -29,7 +29,7 @@ type line interface {
 type runner struct {
 	name, source, sink string
 	build              func() (line, error)
-	surveyor           source.Surveyor // nil where the source cannot tell
+	surveyor           source.Surveyor
 	store              checkpoint.Store
 	log                *slog.Logger
 
@@ -160,9 +160,6 @@ const (
 
 // watchLog keeps the view of the source's log fresh until ctx ends.
 func (r *runner) watchLog(ctx context.Context) {
-	if r.surveyor == nil {
-		return
-	}
 	tick := time.NewTicker(surveyEvery)
 	defer tick.Stop()
 	for {

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cdcd-io/cdcd/admin"
 	"github.com/cdcd-io/cdcd/checkpoint"
 	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/pipeline"
@@ -165,5 +166,29 @@ func TestAFailedSurveyLeavesNone(t *testing.T) {
 	r.look(context.Background())
 	if _, ok := r.Survey(); ok {
 		t.Error("an old view is shown")
+	}
+}
+
+func TestEffective(t *testing.T) {
+	at := func(s pipeline.State, sec int64) admin.PipelineInfo {
+		return admin.PipelineInfo{Status: pipeline.Status{State: s, Since: time.Unix(sec, 0)}}
+	}
+	for _, c := range []struct {
+		command     string
+		before, now admin.PipelineInfo
+		want        bool
+	}{
+		{"pause", at(pipeline.Running, 1), at(pipeline.Running, 1), false},
+		{"pause", at(pipeline.Running, 1), at(pipeline.Paused, 2), true},
+		{"pause", at(pipeline.Running, 1), at(pipeline.Stopped, 2), true},
+		{"resume", at(pipeline.Paused, 1), at(pipeline.Paused, 1), false},
+		{"resume", at(pipeline.Paused, 1), at(pipeline.Starting, 2), true},
+		{"resume", at(pipeline.Stopped, 1), at(pipeline.Stopped, 1), false},
+		{"resume", at(pipeline.Stopped, 1), at(pipeline.Stopped, 2), true}, // and again
+		{"resume", at(pipeline.Stopped, 1), at(pipeline.Retrying, 2), true},
+	} {
+		if got := effective(c.command, c.before, c.now); got != c.want {
+			t.Errorf("%s: %s → %s: %v", c.command, c.before.State, c.now.State, got)
+		}
 	}
 }
