@@ -83,6 +83,7 @@ var meanings = map[uint16]meaning{
 	3024: {class: resilience.Transient, code: "query_timeout"},
 	3118: {class: resilience.Fatal, code: codeAccess, hint: "the account is locked", curable: true},
 	3159: {class: resilience.Fatal, code: "tls_required", hint: "the server insists on TLS: set tls.mode to required or more", curable: true},
+	4052: {class: resilience.Fatal, code: codeClash, hint: hintClash},
 	4031: {class: resilience.Transient, code: "connection_killed"},
 	4151: {class: resilience.Fatal, code: codeAccess, hint: "the account is locked", curable: true},
 }

@@ -85,6 +85,9 @@ func (srv *server) admitGTIDs(held bool, from event.Position) error {
 	if !held {
 		return resetError("we have read transactions that the server does not have: %s", ahead)
 	}
+	if srv.flavor == event.MariaDB {
+		return outOfOrder("the server's log is at %s, we have read %s", srv.executed, ahead)
+	}
 	// A transaction is in the log before it is executed; while one waits for a
 	// semi-synchronous replica that may last.
 	return resilience.Errorf(resilience.Transient, "source_behind_log", opOpen, "the server has not yet committed what is in its log: %s", ahead)

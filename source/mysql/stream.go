@@ -202,6 +202,9 @@ func (st *stream) explain(ctx context.Context, err error) error {
 	if named.Code == binlog.CodeChecksum {
 		st.damaged(named)
 	}
+	if named.Code == binlog.CodeEventTooLarge {
+		named.Code = codeRowSize // one bound, one name, whoever finds it
+	}
 	if named.At == "" {
 		named.At = st.where()
 	}

@@ -162,11 +162,17 @@ func (st *stream) checkOrder() error {
 	}
 	if st.flavor == event.MariaDB {
 		last, _ := st.done.Last(st.tx.gtid.Domain)
-		return resilience.Errorf(resilience.Fatal, "gtid_out_of_order", opRead, "%s comes after %s: numbers of a domain must rise", st.tx.gtid, last).
-			WithHint("set gtid_strict_mode=ON on the source, give writers of different servers different gtid_domain_id, and start a new generation")
+		return outOfOrder("%s comes after %s", st.tx.gtid, last)
 	}
 	return resilience.Errorf(resilience.Fatal, "gtid_repeated", opRead, "%s comes a second time", st.tx.gtid).
 		WithHint("%s", hintReset)
+}
+
+// outOfOrder is about a server that does not keep the numbers of a domain
+// rising, which MariaDB allows.
+func outOfOrder(format string, args ...any) error {
+	return resilience.Errorf(resilience.Fatal, "gtid_out_of_order", opRead, format+": numbers of a domain must rise", args...).
+		WithHint("set gtid_strict_mode=ON on the source, give writers on different servers different gtid_domain_id, and start a new generation")
 }
 
 // checkSeam refuses what lies before the position in the same log: then the
