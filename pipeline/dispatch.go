@@ -124,7 +124,16 @@ func (d *dispatcher) gather(ctx context.Context) error {
 	return nil
 }
 
+// take puts the piece into a unit. A transaction of several pieces has units of
+// its own: if a unit could end one and begin the next, a run of large
+// transactions would have no unit behind which nothing is open, so no position
+// that may be stored and no end of a Kafka transaction.
 func (d *dispatcher) take(ctx context.Context, p *event.Piece) error {
+	if p.First && !p.Last {
+		if err := d.flush(ctx); err != nil {
+			return err
+		}
+	}
 	if err := d.unit(ctx); err != nil {
 		return err
 	}
@@ -133,6 +142,9 @@ func (d *dispatcher) take(ctx context.Context, p *event.Piece) error {
 		return nil
 	}
 	d.cur.add(p)
+	if p.Last && !p.First {
+		return d.flush(ctx)
+	}
 	return nil
 }
 

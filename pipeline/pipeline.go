@@ -212,6 +212,9 @@ func (p *Pipeline) open(ctx context.Context) (checkpoint.Checkpoint, error) {
 		return mirror, err
 	}
 	term := p.term(mirror)
+	if err := p.claim(ctx, mirror, term); err != nil {
+		return mirror, err
+	}
 	cp, err := p.deps.Sink.Connect(ctx, term, mirror)
 	if err != nil {
 		return cp, err
@@ -223,13 +226,23 @@ func (p *Pipeline) open(ctx context.Context) (checkpoint.Checkpoint, error) {
 	return cp, p.deps.Store.Save(ctx, cp)
 }
 
-// term counts lines of a process that runs alone. The clock keeps it rising
-// even when the stored checkpoint was lost.
+// claim stores the term before the sink learns of it: a process that dies in
+// between must find a higher one next time, or its own claim would fence it.
+func (p *Pipeline) claim(ctx context.Context, stored checkpoint.Checkpoint, term uint64) error {
+	if stored.IsZero() || stored.Term == term {
+		return nil
+	}
+	stored.Term = term
+	return p.deps.Store.Save(ctx, stored)
+}
+
+// term counts lines of a process that runs alone. The clock, in
+// milliseconds, keeps it rising even when the stored checkpoint was lost.
 func (p *Pipeline) term(stored checkpoint.Checkpoint) uint64 {
 	if p.deps.Term != 0 {
 		return p.status.ownTerm(p.deps.Term)
 	}
-	return p.status.ownTerm(max(stored.Term+1, uint64(time.Now().Unix())))
+	return p.status.ownTerm(max(stored.Term+1, uint64(time.Now().UnixMilli())))
 }
 
 func (p *Pipeline) firstStart(ctx context.Context, term uint64) (checkpoint.Checkpoint, error) {

@@ -67,6 +67,4 @@ func (u *unit) note(p *event.Piece) {
 }
 
 // quiet reports whether the piece yields no records.
-func quiet(p *event.Piece) bool {
-	return p.Tx.Rows == 0 && (p.Tx.DDL == nil || len(p.Tx.DDL.Tables) == 0)
-}
+func quiet(p *event.Piece) bool { return p.Tx.Rows == 0 && p.Tx.DDL == nil }
