@@ -178,6 +178,7 @@ func (d *dispatcher) flush(ctx context.Context) error {
 		return err
 	}
 	failpoint.Hit("dispatch.unit")
+	d.l.p.status.read(u.rows)
 	if o := d.l.p.deps.Observer.UnitRead; o != nil {
 		o(u.stats())
 	}

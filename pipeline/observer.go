@@ -44,7 +44,7 @@ func (u *unit) stats() UnitStats {
 		OldestCommit: u.oldest, Commit: u.newest, Read: u.received, Sent: u.sent,
 	}
 	if u.packed != nil {
-		s.PackedBytes = u.packed.Bytes()
+		s.PackedBytes = int(u.reserved) // the sink may have emptied it
 	}
 	return s
 }

@@ -64,7 +64,8 @@ func (l *line) pump(ctx context.Context, st source.Stream, asm *txbuffer.Assembl
 		if err := st.Next(ctx, &ev); err != nil {
 			return err
 		}
-		l.lastSeen.Store(time.Now().UnixNano())
+		ev.Received = time.Now()
+		l.lastSeen.Store(ev.Received.UnixNano())
 		s.beat()
 		if !healthy && ev.Kind != event.EvReset {
 			healthy = true

@@ -108,6 +108,13 @@ func (s *status) ackedSeq() uint64 {
 	return s.pos.Seq
 }
 
+// read counts rows that go to the encoders.
+func (s *status) read(rows uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rowsRead += rows
+}
+
 // acked counts rows that the sink made durable.
 func (s *status) acked(rows uint64) {
 	s.mu.Lock()
