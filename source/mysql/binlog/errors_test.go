@@ -138,6 +138,16 @@ func TestCompiledColumns(t *testing.T) {
 	}
 }
 
+func TestRowsWithoutColumns(t *testing.T) {
+	table, err := CompileTable(newMap().column(colLong).named().body(), TableOptions{Excluded: func(_, _, _ string) bool { return true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := table.Layout.Count(byte(TypeWriteRows), []byte{1, 0, 0}); resilience.CodeOf(err) != CodeMalformed {
+		t.Error(err)
+	}
+}
+
 func TestTruncatedTableMaps(t *testing.T) {
 	body := newMap().column(colLong).column(colVarchar, 40, 0).column(colString, colEnum, 1).named().
 		field(metaSignedness, 0x80).field(metaDefaultCharset, 45).field(metaLabelCharset, 45).field(metaEnumValues, 1, 1, 'a').field(metaPrefixKey, 1, 10).body()

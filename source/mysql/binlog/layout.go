@@ -58,19 +58,23 @@ type layout struct {
 	steps []step
 }
 
-// Count walks the rows of body without decoding them. Only full images are
-// accepted in this release.
+// Count walks the rows of body without decoding them. An image may leave out
+// excluded columns only.
 func (l *layout) Count(typ byte, body []byte) (uint32, error) {
-	pos, images, err := l.open(typ, body)
+	h, err := l.open(typ, body)
 	if err != nil {
 		return 0, err
 	}
 	rows := uint32(0)
-	for ; pos < len(body); rows++ {
-		for range images {
-			if pos = l.skipImage(body, pos); pos < 0 {
+	for pos := h.rows; pos < len(body); rows++ {
+		start := pos
+		for _, present := range h.images() {
+			if pos = l.skipImage(body, pos, present); pos < 0 {
 				return 0, l.malformed("row %d ends after the event", rows)
 			}
+		}
+		if pos == start {
+			return 0, l.malformed("rows without columns")
 		}
 	}
 	return rows, nil
@@ -78,20 +82,20 @@ func (l *layout) Count(typ byte, body []byte) (uint32, error) {
 
 // Next decodes the row at off into the images of r.
 func (l *layout) Next(raw *event.RawRows, off int, r *event.RowReader) (int, error) {
+	h, err := l.open(raw.Type, raw.Body)
+	if err != nil {
+		return 0, err
+	}
 	if off == 0 {
-		var err error
-		if off, _, err = l.open(raw.Type, raw.Body); err != nil {
-			return 0, err
-		}
+		off = h.rows
 	}
 	d := decoder{body: raw.Body, pos: off, scratch: r.Scratch, steps: l.steps}
-	op := rowsOp(EventType(raw.Type))
 	ok := true
-	if op != event.Insert {
-		ok = d.image(r.Before(len(l.steps)))
+	if h.op != event.Insert {
+		ok = d.image(r.Before(len(l.steps)), h.present[0])
 	}
-	if ok && op != event.Delete {
-		ok = d.image(r.After(len(l.steps)))
+	if ok && h.op != event.Delete {
+		ok = d.image(r.After(len(l.steps)), h.present[h.count-1])
 	}
 	r.Scratch = d.scratch
 	if !ok {
@@ -100,55 +104,88 @@ func (l *layout) Next(raw *event.RawRows, off int, r *event.RowReader) (int, err
 	return d.pos, nil
 }
 
-// open checks what stands before the rows and returns the offset of the first
-// row and the number of images a row has.
-func (l *layout) open(typ byte, body []byte) (pos, images int, err error) {
-	images = 1
+// rowsHead is what stands before the rows of an event.
+type rowsHead struct {
+	op      event.Op
+	rows    int       // offset of the first row
+	count   int       // images of a row
+	present [2][]byte // bitmap of the columns in each image; nil where all are
+}
+
+func (h *rowsHead) images() [][]byte { return h.present[:h.count] }
+
+// open reads and checks what stands before the rows.
+func (l *layout) open(typ byte, body []byte) (h rowsHead, err error) {
+	h.op, h.count = rowsOp(EventType(typ)), 1
 	switch EventType(typ) {
 	case TypeUpdateRows, TypeUpdateRowsV1:
-		images = 2
+		h.count = 2
 	case TypeWriteRows, TypeWriteRowsV1, TypeDeleteRows, TypeDeleteRowsV1:
 	case TypePartialUpdateRows:
-		return 0, 0, l.refuse(CodePartialJSON, "the update carries parts of JSON documents").
-			WithHint("SET GLOBAL binlog_row_value_options = ''")
+		return h, l.refuse(CodePartialJSON, "the update carries parts of JSON documents").
+			WithHint("SET GLOBAL binlog_row_value_options = '', and in every session that sets its own")
 	default:
-		return 0, 0, l.malformed("%s cannot be decoded", EventType(typ))
+		return h, l.malformed("%s cannot be decoded", EventType(typ))
 	}
 	c := cursor{b: body}
 	if n := c.lenenc(); c.bad || n != uint64(len(l.steps)) {
-		return 0, 0, l.malformed("%d columns in the rows, %d in the table map", n, len(l.steps))
+		return h, l.malformed("%d columns in the rows, %d in the table map", n, len(l.steps))
 	}
-	for range images {
-		if err := l.checkFull(c.take(uint64(len(l.steps)+7) / 8)); err != nil {
-			return 0, 0, err
+	for i := range h.count {
+		bitmap := c.take(uint64(len(l.steps)+7) / 8)
+		if c.bad {
+			return h, l.malformed("truncated before the first row")
 		}
+		if l.full(bitmap) {
+			continue
+		}
+		if err := l.checkMissing(bitmap); err != nil {
+			return h, err
+		}
+		h.present[i] = bitmap
 	}
-	return len(body) - len(c.b), images, nil
+	h.rows = len(body) - len(c.b)
+	return h, nil
 }
 
-// checkFull wants every column in the bitmap of an image.
-func (l *layout) checkFull(bitmap []byte) error {
-	if bitmap == nil {
-		return l.malformed("truncated before the first row")
+// full reports whether every column is in the bitmap.
+func (l *layout) full(bitmap []byte) bool {
+	last := len(bitmap) - 1
+	for _, b := range bitmap[:last] {
+		if b != 0xff {
+			return false
+		}
 	}
+	want := byte(0xff) >> (7 - (len(l.steps)-1)%8)
+	return bitmap[last]&want == want
+}
+
+// checkMissing lets only excluded columns be out of the bitmap.
+func (l *layout) checkMissing(bitmap []byte) error {
 	for i := range l.steps {
-		if bitmap[i/8]>>(i%8)&1 == 0 {
+		if bitmap[i/8]>>(i%8)&1 == 0 && l.steps[i].op != opSkip {
 			return l.refuse(CodePartialImage, "the row image leaves column %s out", l.table.Columns[i].Name).
-				WithHint("SET GLOBAL binlog_row_image = FULL, and in every session that sets its own")
+				WithHint("SET GLOBAL binlog_row_image = FULL, and in every session that sets its own; " +
+					"MariaDB leaves generated columns out of updates and deletes even so: exclude them")
 		}
 	}
 	return nil
 }
 
 // skipImage returns the offset after the image at pos, -1 past the end.
-func (l *layout) skipImage(b []byte, pos int) int {
-	nulls := pos
-	pos += (len(l.steps) + 7) / 8
+func (l *layout) skipImage(b []byte, pos int, present []byte) int {
+	nulls, bit := pos, 0
+	pos += (countColumns(present, len(l.steps)) + 7) / 8
 	for i := range l.steps {
 		if pos > len(b) {
 			return -1
 		}
-		if b[nulls+i>>3]>>(i&7)&1 != 0 {
+		if present != nil && present[i>>3]>>(i&7)&1 == 0 {
+			continue
+		}
+		null := b[nulls+bit>>3]>>(bit&7)&1 != 0
+		bit++
+		if null {
 			continue
 		}
 		s := &l.steps[i]
@@ -165,6 +202,18 @@ func (l *layout) skipImage(b []byte, pos int) int {
 		return -1
 	}
 	return pos
+}
+
+// countColumns is how many of n columns an image has.
+func countColumns(present []byte, n int) int {
+	if present == nil {
+		return n
+	}
+	count := 0
+	for i := range n {
+		count += int(present[i>>3] >> (i & 7) & 1)
+	}
+	return count
 }
 
 // prefixed reads a length prefix of 1 to 4 bytes.

@@ -27,16 +27,25 @@ type decoder struct {
 }
 
 // image decodes one row image into vals. It reports whether all was well.
-func (d *decoder) image(vals []event.Value) bool {
-	size := (len(d.steps) + 7) / 8
+// present tells the columns that the image has, nil all; NULLs have a bit for
+// each of those.
+func (d *decoder) image(vals []event.Value, present []byte) bool {
+	size := (countColumns(present, len(d.steps)) + 7) / 8
 	if len(d.body)-d.pos < size {
 		return false
 	}
 	nulls := d.body[d.pos : d.pos+size]
 	d.pos += size
+	bit := 0
 	for i := range d.steps {
 		s, v := &d.steps[i], &vals[i]
-		if nulls[i>>3]>>(i&7)&1 != 0 {
+		if present != nil && present[i>>3]>>(i&7)&1 == 0 {
+			*v = event.Value{}
+			continue
+		}
+		null := nulls[bit>>3]>>(bit&7)&1 != 0
+		bit++
+		if null {
 			*v = event.Value{}
 			if s.op != opSkip {
 				v.Kind = event.Null

@@ -52,6 +52,8 @@ UPDATE t SET v = 'minimal' WHERE id = 1
 SET binlog_row_image = FULL
 CREATE TABLE longkey (id INT PRIMARY KEY, v TEXT, UNIQUE (v))
 INSERT INTO longkey VALUES (1, 'a')
+UPDATE longkey SET v = 'b'
+DELETE FROM longkey
 CREATE TABLE versioned (id INT PRIMARY KEY) WITH SYSTEM VERSIONING
 INSERT INTO versioned VALUES (1)
 DELETE FROM versioned
@@ -75,3 +77,10 @@ SET NAMES gbk
 "CREATE TABLE `\xc4\xe3` (id INT)"
 SET NAMES utf8mb4
 DROP TABLE cs
+CREATE TABLE generated (id INT PRIMARY KEY, v INT AS (id + 1) STORED, w INT AS (id + 2) VIRTUAL, x INT INVISIBLE DEFAULT 7)
+INSERT INTO generated (id) VALUES (1)
+UPDATE generated SET id = 2
+CREATE TABLE partly (id INT PRIMARY KEY, excluded INT AS (id + 1) STORED, v INT)
+INSERT INTO partly (id, v) VALUES (1, NULL), (2, 5)
+UPDATE partly SET v = 6
+DELETE FROM partly

@@ -68,3 +68,9 @@ SET NAMES gbk
 "CREATE TABLE `\xc4\xe3` (id INT)"
 SET NAMES utf8mb4
 DROP TABLE cs
+CREATE TABLE indexed (id INT PRIMARY KEY, j JSON, v INT AS (id + 1) STORED, w INT AS (id + 2) VIRTUAL, INDEX ((CAST(j->'$.a' AS UNSIGNED ARRAY))), INDEX ((id + 3)))
+INSERT INTO indexed (id, j) VALUES (1, '{"a": [1, 2]}')
+UPDATE indexed SET id = 2
+SET sql_generate_invisible_primary_key = ON
+CREATE TABLE keyless (v INT)
+INSERT INTO keyless VALUES (5)
