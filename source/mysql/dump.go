@@ -69,6 +69,8 @@ func (q *session) register(ctx context.Context) error {
 	p = binary.LittleEndian.AppendUint16(p, 0)
 	p = binary.LittleEndian.AppendUint32(p, 0)
 	p = binary.LittleEndian.AppendUint32(p, 0)
+	ctx, cancel := context.WithTimeout(ctx, q.source.cfg.QueryTimeout)
+	defer cancel()
 	defer interruptOn(ctx, q.Conn.Conn.Conn)()
 	if err := q.send(p); err != nil {
 		return err

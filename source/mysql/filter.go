@@ -57,23 +57,6 @@ func (f *filter) excluded(database, table, column string) bool {
 	return len(f.columns) > 0 && matchAny(f.columns, database+"."+table+"."+column)
 }
 
-// mayCapture reports whether any table of the database could be captured.
-func (f *filter) mayCapture(database string) bool {
-	if isSystem(database) && !f.system[strings.ToLower(database)] {
-		return false
-	}
-	if len(f.include) == 0 {
-		return true
-	}
-	for _, g := range f.include {
-		db, _, _ := strings.Cut(g, ".")
-		if match(db, database) {
-			return true
-		}
-	}
-	return false
-}
-
 func isSystem(database string) bool {
 	switch strings.ToLower(database) {
 	case "mysql", "sys", "performance_schema", "information_schema":

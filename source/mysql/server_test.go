@@ -391,6 +391,7 @@ func TestPasswordChanges(t *testing.T) {
 func TestStops(t *testing.T) {
 	for _, c := range []struct{ sql, code string }{
 		{"SET SESSION binlog_format = STATEMENT; UPDATE t SET v = 'x'", "statement_format_dml"},
+		{"SET SESSION binlog_format = STATEMENT; CREATE TABLE copy AS SELECT * FROM t", "statement_format_dml"},
 		{"XA START 'x'; INSERT INTO t VALUES (2, ''); XA END 'x'; XA PREPARE 'x'; XA ROLLBACK 'x'", "xa_not_supported"},
 		{"SET GLOBAL binlog_row_metadata = MINIMAL; INSERT INTO t VALUES (2, ''); SET GLOBAL binlog_row_metadata = FULL", "row_metadata_not_full"},
 	} {
@@ -405,6 +406,17 @@ func TestStops(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCreateOrReplace is a DROP too; with a SELECT it cannot be told in order.
+func TestCreateOrReplace(t *testing.T) {
+	m := testenv.SharedMySQL(t, testenv.MariaDB118)
+	db := m.Database(t)
+	r := newReader(t, configFor(m.Addr(), db))
+	m.MustExec(t, "USE "+db+"; CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1); CREATE OR REPLACE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (2)")
+	r.expect("ddl", "tc1", "ddl 2:t", "tc2")
+	m.MustExec(t, "USE "+db+"; CREATE OR REPLACE TABLE t AS SELECT 1 AS id")
+	r.fails(resilience.Fatal, "create_or_replace")
 }
 
 // TestStatementsOnOtherTables do not concern us.

@@ -72,6 +72,8 @@ func (st *stream) statementInside(ev *event.Event, q *binlog.Query, s *binlog.St
 		return false, st.dml(q, s)
 	case binlog.StatementUnknown:
 		return false, st.unknownStatement(q)
+	case binlog.StatementCreateTable:
+		return false, st.replaced(s)
 	}
 	// What is left changes no rows that outlive the transaction: temporary
 	// tables, and CREATE TABLE ... SELECT, whose rows follow.
@@ -104,6 +106,12 @@ func (st *stream) loneStatement(ev *event.Event, q *binlog.Query, s *binlog.Stat
 		if err := st.dml(q, s); err != nil {
 			return false, err
 		}
+	case binlog.StatementCreateTable:
+		if s.WithRows { // in row format its rows would follow, in a transaction
+			if err := st.dml(q, s); err != nil {
+				return false, err
+			}
+		}
 	}
 	return st.ddl(ev, q, s)
 }
@@ -125,8 +133,33 @@ func (st *stream) ddl(ev *event.Event, q *binlog.Query, s *binlog.Statement) (bo
 	found, err := st.finish(ev, event.EvDDL)
 	if found {
 		ev.DDL = &event.DDL{Database: q.Database, SQL: q.SQL, Kind: s.Kind.DDL(), Tables: st.removed(s)}
+		if s.Replace {
+			ev.DDL.Kind = event.DDLDrop
+		}
+	}
+	if err == nil {
+		st.source.tables.forget(s)
 	}
 	return found, err
+}
+
+// replaced stops at CREATE OR REPLACE TABLE ... SELECT: the rows of the former
+// table go without a trace, in the middle of a transaction.
+func (st *stream) replaced(s *binlog.Statement) error {
+	if !s.Replace || st.tx.skip || !st.captures(s.Tables) {
+		return nil
+	}
+	return resilience.Errorf(resilience.Fatal, "create_or_replace", opRead, "CREATE OR REPLACE TABLE %s.%s with a SELECT removes rows unseen", s.Tables[0].Database, s.Tables[0].Name).
+		WithHint("exclude the table, or start a new generation with a fresh snapshot after it; DROP and CREATE ... SELECT as two statements are fine")
+}
+
+func (st *stream) captures(tables []binlog.TableName) bool {
+	for _, n := range tables {
+		if st.source.filter.captured(n.Database, n.Name) {
+			return true
+		}
+	}
+	return false
 }
 
 // removed lists the captured tables whose rows a statement removes.
@@ -134,7 +167,7 @@ func (st *stream) removed(s *binlog.Statement) []event.DDLTable {
 	if s.Kind == binlog.StatementDropDatabase {
 		return st.source.tables.in(s.Name)
 	}
-	if s.Kind != binlog.StatementTruncate && s.Kind != binlog.StatementDropTable {
+	if s.Kind != binlog.StatementTruncate && s.Kind != binlog.StatementDropTable && !s.Replace {
 		return nil
 	}
 	var list []event.DDLTable

@@ -119,3 +119,20 @@ func (t *tables) in(database string) []event.DDLTable {
 	slices.SortFunc(list, func(a, b event.DDLTable) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
+
+// forget drops the names that a statement removed; a later table of the name
+// comes with a table map of its own.
+func (t *tables) forget(s *binlog.Statement) {
+	switch s.Kind {
+	case binlog.StatementDropDatabase:
+		for n := range t.latest {
+			if n.database == s.Name {
+				delete(t.latest, n)
+			}
+		}
+	case binlog.StatementDropTable, binlog.StatementRenameTable:
+		for _, n := range s.Tables {
+			delete(t.latest, tableName{n.Database, n.Name})
+		}
+	}
+}
