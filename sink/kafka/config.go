@@ -123,6 +123,10 @@ func (c *Config) transactionalID() string {
 
 func (c *Config) checkpointTopic() string { return c.transactionalID() + ".checkpoint" }
 
+// deadline is how old a Kafka transaction may get: we end it well before the
+// brokers do.
+func (c *Config) deadline() time.Duration { return c.TransactionTimeout * 3 / 4 }
+
 func (c *Config) exactlyOnce() bool { return c.Delivery == ExactlyOnce }
 
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)

@@ -52,8 +52,9 @@ type line struct {
 
 	// Owned by run, and by whoever calls before run starts or after it ended.
 	cp       checkpoint.Checkpoint // as of the last sealed group
-	saved    uint64                // Seq of the last position sent (at_least_once)
-	savedAt  time.Time
+	moved    bool                  // cp is not stored yet (at_least_once)
+	savedAt  time.Time             // when it was last
+	stepAt   time.Time             // when the loop last ran
 	lookAt   time.Time
 	inflight map[int32]int // produce requests by leader
 	retrying int           // partitions that wait for their repetition
@@ -68,8 +69,8 @@ func (l *line) start() {
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
 	l.results, l.wake, l.room, l.ended = make(chan func() error), make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
 	l.inflight = map[int32]int{}
-	l.savedAt, l.lookAt = time.Now(), time.Now().Add(lookInterval)
-	l.saved = l.cp.Position.Seq
+	now := time.Now()
+	l.savedAt, l.stepAt, l.lookAt = now, now, now.Add(lookInterval)
 	l.m.seal = l.sealGroup
 	go l.run()
 }
@@ -426,6 +427,7 @@ func (l *line) report() {
 		if !l.cfg.exactlyOnce() {
 			for _, c := range it.ends {
 				l.cp.Position.Advance(c)
+				l.moved = true
 			}
 		}
 		it.tell(nil)
@@ -469,12 +471,11 @@ func (l *line) pin(it *item) {
 
 // savePosition stores the position of an at_least_once line, after the data.
 func (l *line) savePosition(now time.Time) error {
-	p := l.m.partition(l.checkpointKey())
-	if l.cfg.exactlyOnce() || l.cp.Position.Seq == l.saved || len(p.queue) > 0 {
+	if !l.positionWaits() {
 		return nil
 	}
 	if l.m.draining {
-		if !l.m.quiet() {
+		if !l.m.quiet() && !l.m.stranded() {
 			return nil
 		}
 	} else if now.Sub(l.savedAt) < l.cfg.CheckpointInterval {
@@ -484,21 +485,27 @@ func (l *line) savePosition(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	l.saved, l.savedAt = l.cp.Position.Seq, now
+	l.moved, l.savedAt = false, now
 	l.m.enqueue(batches[0], nil)
 	return nil
+}
+
+// positionWaits tells that there is a position to store, and none on its way.
+func (l *line) positionWaits() bool {
+	return l.moved && !l.cfg.exactlyOnce() && len(l.m.partition(l.checkpointKey()).queue) == 0
 }
 
 // checkDeadline ends the line before the brokers end its transaction: after
 // that they treat us like a writer that was replaced.
 func (l *line) checkDeadline(now time.Time) error {
-	limit := l.cfg.TransactionTimeout * 3 / 4
+	limit, slept := l.cfg.deadline(), now.Sub(l.stepAt)
+	l.stepAt = now
 	if !l.cfg.exactlyOnce() || len(l.m.group) == 0 || now.Sub(l.m.opened) < limit {
 		return nil
 	}
-	if l.retrying > 0 || l.m.phase != filling {
+	if l.retrying > 0 || l.m.phase != filling || slept > limit/4 {
 		return resilience.Errorf(resilience.Transient, "transaction_timeout", "deliver",
-			"the brokers did not take the transaction within %s", limit).
+			"the brokers did not take the transaction within %s, or this process stood still", limit).
 			WithHint("see the brokers; the position is unchanged")
 	}
 	return resilience.Errorf(resilience.Fatal, "oversize_transaction", "deliver",
@@ -530,9 +537,9 @@ func (l *line) nextLook() time.Time {
 	}
 	sooner(l.m.due())
 	if len(l.m.group) > 0 && l.cfg.exactlyOnce() {
-		sooner(l.m.opened.Add(l.cfg.TransactionTimeout * 3 / 4))
+		sooner(l.m.opened.Add(l.cfg.deadline()))
 	}
-	if !l.cfg.exactlyOnce() && l.cp.Position.Seq != l.saved {
+	if l.positionWaits() {
 		sooner(l.savedAt.Add(l.cfg.CheckpointInterval))
 	}
 	return next
@@ -541,7 +548,7 @@ func (l *line) nextLook() time.Time {
 // finishedDraining tells that the last item is done and nothing is under way,
 // or that a transaction was begun whose end does not come any more.
 func (l *line) finishedDraining() bool {
-	if !l.m.draining || !l.m.quiet() && !l.m.stranded() || len(l.m.partition(l.checkpointKey()).queue) > 0 {
+	if !l.m.draining || l.positionWaits() || !l.m.quiet() && !l.m.stranded() || len(l.m.partition(l.checkpointKey()).queue) > 0 {
 		return false
 	}
 	l.mu.Lock()

@@ -277,19 +277,28 @@ func TestPackingAllocatesNothing(t *testing.T) {
 
 const workRecords = 2000
 
-// packWork returns a function that packs a unit of rows as they come from a
-// table of sysbench, and releases it.
+// packWork returns a function that packs a unit of rows and releases it.
 func packWork(p *packer) func(testing.TB) {
-	rt := (&format.Routes{}).Topic("shop.sbtest1")
+	rows := packRows(p, (&format.Routes{}).Topic("shop.sbtest1"), 1767225600123)
+	return func(t testing.TB) {
+		rows(t)
+		pack(t, p).release()
+	}
+}
+
+// packRows returns a function that emits rows as they come from a table of
+// sysbench.
+func packRows(p *packer, rt *format.Route, millis int64) func(testing.TB) {
 	piece := &event.Piece{Tx: tx(3, workRecords), First: true, Last: true}
 	values := make([][]byte, 64)
 	random := rand.New(rand.NewPCG(1, 2))
+	digits := func() string { return fmt.Sprintf("%011d", random.Uint64N(1e11)) }
 	for i := range values {
-		values[i] = fmt.Appendf(nil, `{"before":null,"after":{"id":%d,"k":%d,"c":"%011d-%011d-%011d-%011d","pad":"%011d-%011d"},"source":{"version":"1.0","connector":"mysql","name":"shop","ts_ms":1767225600123,"db":"shop","table":"sbtest1","server_id":31,"gtid":"3e11fa47-71ca-11e1-9e33-c80aa9429562:3","file":"binlog.000007","pos":%d,"row":0},"op":"c","ts_ms":1767225600200}`,
-			i, random.Uint32(), random.Uint32(), random.Uint32(), random.Uint32(), random.Uint32(), random.Uint32(), random.Uint32(), i*400)
+		values[i] = fmt.Appendf(nil, `{"before":null,"after":{"id":%d,"k":%d,"c":"%s-%s-%s-%s","pad":"%s-%s"},"source":{"version":"1.0","connector":"mysql","name":"shop","ts_ms":1767225600123,"db":"shop","table":"sbtest1","server_id":31,"gtid":"3e11fa47-71ca-11e1-9e33-c80aa9429562:3","file":"binlog.000007","pos":%d,"row":0},"op":"c","ts_ms":1767225600200}`,
+			i, random.Uint32(), digits(), digits(), digits(), digits(), digits(), digits(), i*400)
 	}
 	key := make([]byte, 0, 32)
-	r := &format.Record{Route: rt, Millis: 1767225600123}
+	r := &format.Record{Route: rt, Millis: millis}
 	return func(t testing.TB) {
 		p.Start(piece)
 		for i := range workRecords {
@@ -299,7 +308,6 @@ func packWork(p *packer) func(testing.TB) {
 				t.Fatal(err)
 			}
 		}
-		pack(t, p).release()
 	}
 }
 

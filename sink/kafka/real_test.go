@@ -44,6 +44,7 @@ func TestRealBroker(t *testing.T) {
 		{"deleted topic", deletedTopic},
 		{"oversize row", oversizeRow},
 		{"one transaction in many batches", largeTransaction},
+		{"transaction without end", endlessTransaction},
 		{"close", closing},
 		{"doctor", doctor},
 		{"conformance", conformance},
@@ -56,6 +57,9 @@ func exactlyOnce(t *testing.T, b *realBroker) {
 	r := newRig(t, b, nil)
 	r.deliver(200, 40)
 	r.close()
+	if n := r.txns.Load(); n >= 200 {
+		t.Errorf("%d Kafka transactions for 200 that came in bursts", n)
+	}
 	r.deliver(400, 1)
 	r.check(400)
 	if len(r.errs) > 0 {
@@ -363,6 +367,32 @@ func largeTransaction(t *testing.T, b *realBroker) {
 	if err != nil || len(recs) != pieces*perPiece {
 		t.Errorf("%d records, %v", len(recs), err)
 	}
+}
+
+// endlessTransaction: a source transaction that takes longer than a Kafka
+// transaction may stops by name, before the brokers end it.
+func endlessTransaction(t *testing.T, b *realBroker) {
+	r := newRig(t, b, func(c *Config) { c.TransactionTimeout = 5 * time.Second })
+	r.mustOpen()
+	told := make(chan error, 100)
+	for i := range uint64(100) {
+		r.packer.Start(&event.Piece{Tx: tx(1, 100), First: i == 0})
+		rec := format.Record{Route: r.routes.Topic(r.topics[0]), Key: fmt.Append(nil, i), Millis: time.Now().UnixMilli(), Ordinal: i + 1}
+		if err := r.packer.Emit(&rec); err != nil {
+			t.Fatal(err)
+		}
+		p, err := r.packer.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.sink.Send(testContext(t), sink.Batch{Packed: p, Open: true}, false, func(_ sink.Ack, err error) { told <- err })
+		if err := <-told; err != nil {
+			wantError(t, err, resilience.Fatal, "oversize_transaction")
+			return
+		}
+		time.Sleep(100 * time.Millisecond) // a slow source
+	}
+	t.Error("the transaction stays open")
 }
 
 func closing(t *testing.T, b *realBroker) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ type realBroker struct {
 	proxy *testenv.Proxy
 }
 
-func startBroker(t *testing.T) *realBroker {
+func startBroker(t testing.TB) *realBroker {
 	t.Helper()
 	b := &realBroker{}
 	b.Kafka = testenv.ForTest(t).Kafka(testenv.KafkaOptions{
@@ -45,7 +46,7 @@ func startBroker(t *testing.T) *realBroker {
 // rig plays the pipeline for one sink: it packs numbered transactions, sends
 // them, and starts anew from what Connect says after an error.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	b      *realBroker
 	cfg    Config
 	topics []string
@@ -56,13 +57,14 @@ type rig struct {
 	next   uint64                // transaction to send
 	mirror checkpoint.Checkpoint
 	errs   []error // that ended lines
+	txns   atomic.Int64
 	packer sink.Packer
 	routes format.Routes
 }
 
 var rigs int
 
-func newRig(t *testing.T, b *realBroker, change func(*Config)) *rig {
+func newRig(t testing.TB, b *realBroker, change func(*Config)) *rig {
 	t.Helper()
 	b.proxy.Heal()
 	rigs++
@@ -88,7 +90,7 @@ func (r *rig) trace(format string, args ...any) {
 	}
 }
 
-func testContext(t *testing.T) context.Context {
+func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
@@ -97,7 +99,10 @@ func testContext(t *testing.T) context.Context {
 // open makes the sink if need be and connects it.
 func (r *rig) open() error {
 	if r.sink == nil {
-		r.sink = New(r.cfg, Options{Observer: Observer{Retry: func(x Retry) { r.trace("retry %+v", x) }}})
+		r.sink = New(r.cfg, Options{Observer: Observer{
+			Retry: func(x Retry) { r.trace("retry %+v", x) },
+			Txn:   func(_, _ time.Duration, _, _ int) { r.txns.Add(1) },
+		}})
 		r.packer = r.sink.Packer()
 	}
 	ctx := testContext(r.t)

@@ -370,6 +370,7 @@ func (s *Sink) endLine(ctx context.Context) error {
 	}
 	if ctx != nil {
 		l.abortOpen()
+		s.session = l.producer.session
 	}
 	l.cluster.close()
 	return err
