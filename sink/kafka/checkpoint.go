@@ -103,15 +103,15 @@ func (l *checkpointLog) listOffset(ctx context.Context, isolation int8, at int64
 	if err != nil {
 		return 0, err
 	}
-	for _, t := range res.(*listoffsets.Response).Topics {
-		for _, p := range t.Partitions {
-			if p.ErrorCode != 0 {
-				return 0, kafka.Error(p.ErrorCode)
-			}
-			return p.Offset, nil
-		}
+	topics := res.(*listoffsets.Response).Topics
+	if len(topics) == 0 || len(topics[0].Partitions) == 0 {
+		return 0, errors.New("the broker left the partition out of its answer")
 	}
-	return 0, errors.New("the broker left the partition out of its answer")
+	p := &topics[0].Partitions[0]
+	if p.ErrorCode != 0 {
+		return 0, kafka.Error(p.ErrorCode)
+	}
+	return p.Offset, nil
 }
 
 // fetch reads on from next. Where nothing is decided yet the broker holds the

@@ -220,7 +220,7 @@ func abortedNewest(t *testing.T, b *realBroker) {
 	r := newRig(t, b, nil)
 	r.deliver(10, 1)
 	l := r.sink.line
-	if err := l.stop(testContext(t)); err != nil {
+	if err := l.drain(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
 	ahead := clone(l.cp)

@@ -82,7 +82,9 @@ func (s *Sink) Retrying() bool { return s.retrying.Load() }
 // Connect implements sink.Sink. The steps and their order are explained in
 // DESIGN.md.
 func (s *Sink) Connect(ctx context.Context, term uint64, cp checkpoint.Checkpoint) (checkpoint.Checkpoint, error) {
-	s.endLine(nil)
+	if err := s.endLine(ctx, cutOff); err != nil {
+		return checkpoint.Checkpoint{}, err
+	}
 	if term != s.term {
 		s.term, s.session = term, noSession
 	}
@@ -145,13 +147,16 @@ func (s *Sink) connect(ctx context.Context, l *line, cp checkpoint.Checkpoint) (
 // transaction by time-out; then nobody claimed the pipeline and it is ours.
 func (s *Sink) takeOver(ctx context.Context, l *line) error {
 	err := l.producer.init(ctx, s.session)
-	if s.session == noSession || !epochRefused(err) {
+	if !epochRefused(err) {
 		return classify(err, "get producer id", l.producer.id)
 	}
 	if e := l.refuseNewer(ctx, false); e != nil {
 		return e
 	}
-	return classify(l.producer.init(ctx, noSession), "get producer id", l.producer.id)
+	if err = l.producer.init(ctx, noSession); epochRefused(err) {
+		return epochLost(err) // somebody else is taking over at this moment
+	}
+	return classify(err, "get producer id", l.producer.id)
 }
 
 func epochRefused(err error) bool {
@@ -280,6 +285,14 @@ func (l *line) claim(ctx context.Context) error {
 // write stores entries in the checkpoint topic by themselves, while the loop
 // does not run.
 func (l *line) write(ctx context.Context, entries ...entry) error {
+	err := l.writeTxn(ctx, entries)
+	if resilience.ClassOf(err) == resilience.Fenced {
+		err = l.confirmFence(err)
+	}
+	return err
+}
+
+func (l *line) writeTxn(ctx context.Context, entries []entry) error {
 	p := l.m.partition(l.checkpointKey())
 	b := encodeEntries(p.topic, time.Now(), entries)
 	if l.producer.transactional {
@@ -350,13 +363,18 @@ func (s *Sink) Send(ctx context.Context, b sink.Batch, idle bool, done func(sink
 }
 
 // Close implements sink.Sink.
-func (s *Sink) Close(ctx context.Context) error {
-	return s.endLine(ctx)
-}
+func (s *Sink) Close(ctx context.Context) error { return s.endLine(ctx, drain) }
 
-// endLine ends the line. With a context what is under way is finished first,
-// within it; without one it is cut off.
-func (s *Sink) endLine(ctx context.Context) error {
+// lineEnd is how a line ends: drain finishes what is under way, cutOff does not.
+type lineEnd bool
+
+const (
+	drain  lineEnd = true
+	cutOff lineEnd = false
+)
+
+// endLine ends the line there is and joins its goroutines.
+func (s *Sink) endLine(ctx context.Context, how lineEnd) error {
 	l := s.line
 	if l == nil {
 		return nil
@@ -365,10 +383,12 @@ func (s *Sink) endLine(ctx context.Context) error {
 	s.current.Store(nil)
 	defer s.retrying.Store(false)
 	var err error
-	if s.started {
-		err = l.stop(ctx)
+	if s.started && how == drain {
+		err = l.drain(ctx)
+	} else if s.started {
+		l.cutOff()
 	}
-	if ctx != nil {
+	if how == drain {
 		l.abortOpen()
 		s.session = l.producer.session
 	}
@@ -376,13 +396,14 @@ func (s *Sink) endLine(ctx context.Context) error {
 	return err
 }
 
-// stop ends the loop and waits for it.
-func (l *line) stop(ctx context.Context) error {
-	if ctx == nil {
-		l.fail(resilience.Errorf(resilience.Transient, "canceled", "deliver", "connecting anew"))
-		<-l.ended
-		return nil
-	}
+// cutOff ends the loop and waits for it.
+func (l *line) cutOff() {
+	l.fail(resilience.Errorf(resilience.Transient, "canceled", "deliver", "connecting anew"))
+	<-l.ended
+}
+
+// drain lets the loop finish what it has, within ctx.
+func (l *line) drain(ctx context.Context) error {
 	l.mu.Lock()
 	l.draining = true
 	l.mu.Unlock()
