@@ -152,22 +152,28 @@ func (r *runner) Survey() (source.Survey, bool) {
 	return *r.survey, true
 }
 
-// How often the log of a source is looked at, and how long that may take.
+// How often the log of a source is looked at, how soon again while there is no
+// view of it, and how long a look may take.
 const (
 	surveyEvery   = 30 * time.Second
+	surveySoon    = 2 * time.Second
 	surveyTimeout = 10 * time.Second
 )
 
 // watchLog keeps the view of the source's log fresh until ctx ends.
 func (r *runner) watchLog(ctx context.Context) {
-	tick := time.NewTicker(surveyEvery)
-	defer tick.Stop()
 	for {
 		r.look(ctx)
+		wait := surveyEvery
+		if _, ok := r.Survey(); !ok {
+			wait = surveySoon
+		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return
-		case <-tick.C:
+		case <-timer.C:
 		}
 	}
 }
