@@ -84,6 +84,7 @@ var meanings = map[uint16]meaning{
 	3118: {class: resilience.Fatal, code: codeAccess, hint: "the account is locked", curable: true},
 	3159: {class: resilience.Fatal, code: "tls_required", hint: "the server insists on TLS: set tls.mode to required or more", curable: true},
 	4052: {class: resilience.Fatal, code: codeClash, hint: hintClash},
+	3169: {class: resilience.Transient, code: "connection_killed"},
 	4031: {class: resilience.Transient, code: "connection_killed"},
 	4151: {class: resilience.Fatal, code: codeAccess, hint: "the account is locked", curable: true},
 }
@@ -144,7 +145,7 @@ func (m meaning) error(op string, err error) *resilience.Error {
 }
 
 // connectError classifies what went wrong before or between statements. Once a
-// connection has worked, what a person may be repairing is worth waiting for:
+// stream has worked, what a person may be repairing is worth waiting for:
 // passwords rotate, and a transient error must not turn fatal by itself.
 func connectError(op string, err error, worked bool) error {
 	var named *resilience.Error
@@ -169,6 +170,10 @@ func causeOf(err error) meaning {
 	if errors.As(err, &unknownCA) || errors.As(err, &wrongName) || errors.As(err, &verify) {
 		return meaning{class: resilience.Fatal, code: "tls_verify", curable: true,
 			hint: "the server's certificate is not trusted: set tls.ca (and tls.server_name), or use a lower tls.mode"}
+	}
+	if errors.Is(err, errTLSFiles) {
+		return meaning{class: resilience.Fatal, code: "tls_files", curable: true,
+			hint: "tls.ca, tls.cert and tls.key must name readable PEM files"}
 	}
 	if strings.Contains(err.Error(), noTLS) {
 		return meaning{class: resilience.Fatal, code: "tls_unavailable", curable: true,

@@ -382,8 +382,27 @@ func TestPasswordChanges(t *testing.T) {
 		}
 		c.Password = "one"
 		r := newReader(t, c)
+		if _, err := r.transaction(within(t)); err != nil {
+			t.Fatal(err)
+		}
+		r.close()
 		m.MustExec(t, "ALTER USER "+user+" IDENTIFIED BY 'three'")
 		r.fails(resilience.Transient, "access_denied")
+	})
+}
+
+// TestMissingGrants: without the right to read the log a first start fails.
+func TestMissingGrants(t *testing.T) {
+	onBoth(t, func(t *testing.T, m *testenv.MySQL, db string) {
+		user := "p_" + db
+		m.MustExec(t, "CREATE USER "+user+" IDENTIFIED BY 'x'; GRANT REPLICATION CLIENT ON *.* TO "+user)
+		t.Cleanup(func() { m.MustExec(t, "DROP USER "+user) })
+		c := configFor(m.Addr(), db)
+		c.User, c.Password = user, "x"
+		_, err := mysql.New(c, "test", "x").Start(within(t))
+		if resilience.ClassOf(err) != resilience.Fatal || resilience.CodeOf(err) != "missing_privilege" {
+			t.Fatal(err)
+		}
 	})
 }
 

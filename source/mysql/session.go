@@ -31,7 +31,6 @@ func (s *Source) connect(ctx context.Context) (*session, error) {
 	for _, addr := range s.cfg.Hosts {
 		c, err := s.connectTo(ctx, addr)
 		if err == nil {
-			s.worked = true
 			return c, nil
 		}
 		if ctx.Err() != nil {
@@ -47,7 +46,7 @@ func (s *Source) connectTo(ctx context.Context, addr string) (*session, error) {
 	defer cancel()
 	conf, err := s.cfg.TLS.config(addr)
 	if err != nil {
-		return nil, err
+		return nil, connectError(opConnect, err, s.worked)
 	}
 	c, err := s.dial(ctx, addr, conf)
 	if err != nil && s.cfg.TLS.Mode == tlsPreferred && strings.Contains(err.Error(), noTLS) {

@@ -15,7 +15,7 @@ type Source struct {
 	replica replica
 	filter  *filter
 	tables  *tables
-	worked  bool // some connection has worked: see meaning.curable
+	worked  bool // some stream has worked: see meaning.curable
 	// damaged is the place of the last wrong checksum. Bytes may be damaged on
 	// the way once; twice at the same place means that the log is.
 	damaged spot

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-
-	"github.com/cdcd-io/cdcd/resilience"
 )
 
 const (
@@ -35,13 +33,13 @@ func (t *TLS) config(addr string) (*tls.Config, error) {
 	c := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
 	if t.CA != "" {
 		if c.RootCAs, err = pool(t.CA); err != nil {
-			return nil, tlsFileError(err)
+			return nil, fmt.Errorf("%w: %w", errTLSFiles, err)
 		}
 	}
 	if t.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
 		if err != nil {
-			return nil, tlsFileError(err)
+			return nil, fmt.Errorf("%w: %w", errTLSFiles, err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
@@ -80,7 +78,4 @@ func pool(path string) (*x509.CertPool, error) {
 	return p, nil
 }
 
-func tlsFileError(err error) error {
-	return resilience.Errorf(resilience.Fatal, "tls_files", "prepare TLS", "%w", err).
-		WithHint("tls.ca, tls.cert and tls.key must name readable PEM files")
-}
+var errTLSFiles = errors.New("the files of tls cannot be used")

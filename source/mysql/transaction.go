@@ -103,7 +103,10 @@ func (st *stream) gtid(ev *event.Event) (bool, error) {
 
 // found is called once the server has found the place to start from: from now
 // on it is never silent for long.
-func (st *stream) found() { st.wire.silence = st.source.cfg.SilenceTimeout }
+func (st *stream) found() {
+	st.wire.silence = st.source.cfg.SilenceTimeout
+	st.source.worked = true
+}
 
 // newTransaction resets the state to the start of the event at hand.
 func (st *stream) newTransaction() {
