@@ -427,6 +427,22 @@ func TestStops(t *testing.T) {
 	}
 }
 
+// TestRollbackToSavepointInTheLog: with a temporary table in it, MariaDB writes
+// what a savepoint took back, and the rollback after it.
+func TestRollbackToSavepointInTheLog(t *testing.T) {
+	m := testenv.SharedMySQL(t, testenv.MariaDB118)
+	db := m.Database(t)
+	m.MustExec(t, "CREATE TABLE "+db+".t (id INT PRIMARY KEY)")
+	r := newReader(t, configFor(m.Addr(), db))
+	m.MustExec(t, "USE "+db+`; INSERT INTO t VALUES (1);
+		BEGIN; INSERT INTO t VALUES (2); CREATE TEMPORARY TABLE x (id INT); SAVEPOINT a; INSERT INTO t VALUES (3);
+		SAVEPOINT B; INSERT INTO t VALUES (4); ROLLBACK TO b; INSERT INTO t VALUES (5); ROLLBACK TO a; INSERT INTO t VALUES (6);
+		SAVEPOINT b; INSERT INTO t VALUES (7); ROLLBACK TO b; INSERT INTO t VALUES (8); COMMIT;
+		BEGIN; INSERT INTO t VALUES (9); DROP TEMPORARY TABLE x; SAVEPOINT a; INSERT INTO t VALUES (10); ROLLBACK TO a; ROLLBACK;
+		INSERT INTO t VALUES (11)`)
+	r.expect("tc1", "tc2 tc6 tc8", "rollback", "tc11")
+}
+
 // TestCreateOrReplace is a DROP too; with a SELECT it cannot be told in order.
 func TestCreateOrReplace(t *testing.T) {
 	m := testenv.SharedMySQL(t, testenv.MariaDB118)
