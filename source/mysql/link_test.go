@@ -40,3 +40,19 @@ func TestClientBufferIsEmptyBeforeADump(t *testing.T) {
 		}
 	}
 }
+
+func TestCharsetsAreAskedFor(t *testing.T) {
+	for _, f := range testenv.Flavors {
+		c := DefaultConfig()
+		c.Hosts, c.User, c.Password = []string{testenv.SharedMySQL(t, f).Addr()}, testenv.ReaderUser, testenv.ReaderPassword
+		q, err := New(c, "test", t.Name()).connect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer q.Close()
+		all, err := q.charsets(t.Context())
+		if err != nil || len(all) < 200 || all[8] != "latin1" || all[45] != "utf8mb4" {
+			t.Errorf("%s: %d collations, %v", f, len(all), err)
+		}
+	}
+}

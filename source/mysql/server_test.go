@@ -465,6 +465,21 @@ func TestStatementsOnOtherTables(t *testing.T) {
 	})
 }
 
+// TestCharsetsOfTheServer captures columns of collations that are numbered
+// high, or differently on each server.
+func TestCharsetsOfTheServer(t *testing.T) {
+	onBoth(t, func(t *testing.T, m *testenv.MySQL, db string) {
+		collate := "utf8mb4_ja_0900_as_cs"
+		if m.Flavor() == testenv.MariaDB118 {
+			collate = "utf8mb4_uca1400_swedish_ai_ci"
+		}
+		r := newReader(t, configFor(m.Addr(), db))
+		m.MustExec(t, "CREATE TABLE "+db+".t (id INT PRIMARY KEY, a TEXT COLLATE "+collate+", b CHAR(9) CHARACTER SET latin1 COLLATE latin1_german2_ci)",
+			"INSERT INTO "+db+".t VALUES (1, 'a', 'b')")
+		r.expect("ddl", "tc1")
+	})
+}
+
 // TestTaggedGTIDs resumes from a set with tags.
 func TestTaggedGTIDs(t *testing.T) {
 	m := testenv.SharedMySQL(t, testenv.MySQL97)

@@ -70,6 +70,11 @@ func (st *stream) open(ctx context.Context) error {
 	if err := st.checkRecordedFile(ctx, q); err != nil {
 		return err
 	}
+	if st.source.tables.charsets == nil {
+		if st.source.tables.charsets, err = q.charsets(ctx); err != nil {
+			return err
+		}
+	}
 	if err := q.prepareDump(ctx); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ const (
 // server numbers its tables anew or the connection was lost.
 type tables struct {
 	filter   *filter
+	charsets binlog.Charsets // of the server, once asked
 	ids      map[uint64]*tableEntry
 	versions map[string]*tableEntry
 	latest   map[tableName]*event.Table // of captured tables
@@ -80,7 +81,7 @@ func (t *tables) entry(m *binlog.TableMap, body []byte, flavor event.Flavor) (*t
 	e := &tableEntry{definition: bytes.Clone(m.Definition)}
 	if t.filter.captured(string(m.Database), string(m.Name)) {
 		var err error
-		e.table, err = binlog.CompileTable(body, binlog.TableOptions{Flavor: flavor, Excluded: t.filter.excluded})
+		e.table, err = binlog.CompileTable(body, binlog.TableOptions{Flavor: flavor, Charsets: t.charsets, Excluded: t.filter.excluded})
 		if err != nil {
 			return nil, err
 		}
