@@ -293,6 +293,7 @@ func (l *line) produced(parts []*partition, errs []error, took time.Duration) er
 			if verdictOf(errs[i]) != again {
 				return classify(errs[i], "produce", place(p))
 			}
+			p.queue[0].unit.shared = true // a connection may still hold on to the bytes
 			if failed, first = append(failed, p), errs[i]; p.attempts == 0 {
 				p.since = time.Now()
 			}

@@ -185,8 +185,7 @@ func (p *producer) produce(ctx context.Context, batches []*batch) []error {
 	res, err := p.c.roundTrip(ctx, p.request(batches))
 	failpoint.Hit("kafka.produce.after")
 	if err != nil {
-		for i, b := range batches {
-			b.unit.shared = true
+		for i := range out {
 			out[i] = err
 		}
 		return out

@@ -46,20 +46,21 @@ func startBroker(t testing.TB) *realBroker {
 // rig plays the pipeline for one sink: it packs numbered transactions, sends
 // them, and starts anew from what Connect says after an error.
 type rig struct {
-	t      testing.TB
-	b      *realBroker
-	cfg    Config
-	topics []string
-	rows   func(seq uint64) int // of a transaction
-	sink   *Sink
-	term   uint64
-	cp     checkpoint.Checkpoint // what Connect said
-	next   uint64                // transaction to send
-	mirror checkpoint.Checkpoint
-	errs   []error // that ended lines
-	txns   atomic.Int64
-	packer sink.Packer
-	routes format.Routes
+	t       testing.TB
+	b       *realBroker
+	cfg     Config
+	topics  []string
+	rows    func(seq uint64) int // of a transaction
+	sink    *Sink
+	term    uint64
+	cp      checkpoint.Checkpoint // what Connect said
+	next    uint64                // transaction to send
+	mirror  checkpoint.Checkpoint
+	errs    []error // that ended lines
+	txns    atomic.Int64
+	retries atomic.Int64
+	packer  sink.Packer
+	routes  format.Routes
 }
 
 var rigs int
@@ -100,7 +101,7 @@ func testContext(t testing.TB) context.Context {
 func (r *rig) open() error {
 	if r.sink == nil {
 		r.sink = New(r.cfg, Options{Observer: Observer{
-			Retry: func(x Retry) { r.trace("retry %+v", x) },
+			Retry: func(x Retry) { r.retries.Add(1); r.trace("retry %+v", x) },
 			Txn:   func(_, _ time.Duration, _, _ int) { r.txns.Add(1) },
 		}})
 		r.packer = r.sink.Packer()
