@@ -35,12 +35,12 @@ type Violation struct {
 
 func (v Violation) String() string { return v.Promise + ": " + v.What }
 
-// ParseChanges picks the row records out of what was read. Records without
-// cdcd.row (transaction topic, heartbeats) are left out.
+// ParseChanges picks the row records and truncates out of what was read. Other
+// records (transaction topic, heartbeats) are left out.
 func ParseChanges(recs []Record) ([]Change, error) {
 	var out []Change
 	for _, r := range recs {
-		if _, ok := r.Headers["cdcd.row"]; !ok {
+		if _, ok := r.Headers["cdcd.row"]; !ok && !bytes.Contains(r.Value, []byte(`"op":"t"`)) {
 			continue
 		}
 		c, err := parseChange(r)
@@ -66,8 +66,10 @@ func parseChange(r Record) (Change, error) {
 			return c, fmt.Errorf("header cdcd.rows: %w", err)
 		}
 	}
-	if err := c.parseRow(r.Headers["cdcd.row"]); err != nil {
-		return c, err
+	if row, ok := r.Headers["cdcd.row"]; ok {
+		if err := c.parseRow(row); err != nil {
+			return c, err
+		}
 	}
 	return c, c.parseValue()
 }
@@ -106,7 +108,9 @@ func Check(changes []Change, exactlyOnce bool) []Violation {
 	k := &checker{txs: map[uint64]*seenTx{}, parts: map[string]*seenPartition{}, exact: exactlyOnce}
 	for i := range changes {
 		k.partition(&changes[i])
-		k.transaction(&changes[i])
+		if changes[i].Row > 0 { // a truncate is no row and goes to every partition
+			k.transaction(&changes[i])
+		}
 	}
 	k.whole()
 	return k.found

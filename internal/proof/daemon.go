@@ -202,7 +202,9 @@ func (t *tail) String() string {
 	return string(t.last)
 }
 
-// Eventually polls until ok, within ctx. what names the condition in the error.
+// Eventually polls until ok says that it is done, and returns the error given
+// with that; an error given before only explains why it is not done yet. what
+// names the condition.
 func Eventually(ctx context.Context, what string, ok func() (bool, error)) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -210,7 +212,7 @@ func Eventually(ctx context.Context, what string, ok func() (bool, error)) error
 	for {
 		done, err := ok()
 		if done {
-			return nil
+			return err
 		}
 		last = err
 		select {

@@ -130,23 +130,7 @@ func (r *Rig) Pipeline(ctx context.Context) (PipelineStatus, error) {
 
 // AwaitState waits until the pipeline is in the state.
 func (r *Rig) AwaitState(ctx context.Context, state string) error {
-	return Eventually(ctx, "pipeline to be "+state, func() (bool, error) {
-		p, err := r.Pipeline(ctx)
-		if err != nil {
-			return false, r.alive(err)
-		}
-		return p.State == state, fmt.Errorf("it is %s: %s", p.State, p.Error)
-	})
-}
-
-// alive adds the log to an error when the daemon has ended.
-func (r *Rig) alive(err error) error {
-	select {
-	case <-r.Daemon.Done():
-		return fmt.Errorf("%w; the daemon has ended: %v\n%s", err, r.Daemon.err, r.Daemon.Log())
-	default:
-		return err
-	}
+	return r.await(ctx, "pipeline to be "+state, func(p PipelineStatus) bool { return p.State == state })
 }
 
 // AwaitCaughtUp waits until the stored position covers all the source has.
@@ -160,13 +144,37 @@ func (r *Rig) AwaitCaughtUp(ctx context.Context) error {
 		return err
 	}
 	want = strings.ReplaceAll(want, "\n", "")
-	return Eventually(ctx, "pipeline to reach "+want, func() (bool, error) {
+	return r.await(ctx, "pipeline to reach "+want, func(p PipelineStatus) bool { return p.GTIDs == want })
+}
+
+// awaitLimit bounds what one wait for the daemon may take.
+const awaitLimit = 90 * time.Second
+
+// await polls the status until ok, and gives up at once when the daemon ended
+// or the pipeline stopped.
+func (r *Rig) await(ctx context.Context, what string, ok func(PipelineStatus) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, awaitLimit)
+	defer cancel()
+	return Eventually(ctx, what, func() (bool, error) {
 		p, err := r.Pipeline(ctx)
 		if err != nil {
-			return false, r.alive(err)
+			return r.ended(err)
 		}
-		return p.GTIDs == want, fmt.Errorf("it is %s at %s %s", p.State, p.GTIDs, p.Error)
+		if ok(p) {
+			return true, nil
+		}
+		return p.State == "stopped", fmt.Errorf("wait for %s: it is %s at %s: %s", what, p.State, p.GTIDs, p.Error)
 	})
+}
+
+// ended says whether the daemon has, with its log.
+func (r *Rig) ended(err error) (bool, error) {
+	select {
+	case <-r.Daemon.Done():
+		return true, fmt.Errorf("%w; the daemon has ended: %v\n%s", err, r.Daemon.err, r.Daemon.Log())
+	default:
+		return false, err
+	}
 }
 
 // Read consumes every topic of the pipeline with the Java consumer.
@@ -239,4 +247,13 @@ func (r *Rig) Judge(ctx context.Context, exactlyOnce bool) (Judgement, error) {
 	diff, err := r.Load.Compare(conn, Fold(changes), r.Topic)
 	j.Violations = append(j.Violations, diff...)
 	return j, err
+}
+
+// readThrough lets the daemon read from another address, a proxy's.
+func (r *Rig) readThrough(addr string) error {
+	text, err := os.ReadFile(r.Daemon.Config)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(r.Daemon.Config, []byte(strings.Replace(string(text), r.DB.Addr(), addr, 1)), 0o600)
 }
