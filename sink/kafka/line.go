@@ -3,15 +3,12 @@ package kafka
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/cdcd-io/cdcd/checkpoint"
-	"github.com/cdcd-io/cdcd/internal/failpoint"
 	"github.com/cdcd-io/cdcd/resilience"
 )
 
@@ -314,14 +311,6 @@ func (l *line) produced(parts []*partition, errs []error, took time.Duration) er
 	return nil
 }
 
-// healed notes that a repeated batch got through.
-func (l *line) healed(p *partition) {
-	if l.retrying--; l.retrying == 0 {
-		l.waits.Store(false)
-		l.obs.retry(Retry{Op: "produce", At: place(p), Since: p.since})
-	}
-}
-
 // acknowledged gives back the memory of an item whose batches are all written.
 // One that ends inside a source transaction is done with that: it becomes
 // durable with the one that ends it, and a transaction larger than all budgets
@@ -343,61 +332,6 @@ func (l *line) giveBack(it *item) {
 	l.bytes -= it.bytes
 	l.mu.Unlock()
 	signal(l.room)
-}
-
-// again repeats the batches after a pause, with the leaders looked up anew.
-func (l *line) again(parts []*partition, cause error) {
-	worst := parts[0]
-	for _, p := range parts {
-		if p.attempts == 1 {
-			l.retrying++
-		}
-		if p.attempts > worst.attempts {
-			worst = p
-		}
-	}
-	attempts := worst.attempts
-	l.waits.Store(true)
-	l.obs.retry(Retry{Op: "produce", At: place(worst), Since: worst.since, Attempts: attempts, Err: cause})
-	l.spawn(func() func() error {
-		sleep(l.ctx, backoff(attempts))
-		l.cluster.refresh()
-		err := l.relocate(parts, attempts)
-		return func() error {
-			for _, p := range parts {
-				l.m.retry(p)
-			}
-			return err
-		}
-	})
-}
-
-// backoff is the pause before a repetition: doubling from 10 ms to 2 s, with
-// jitter.
-func backoff(attempts int) time.Duration {
-	d := 10 * time.Millisecond << min(attempts-1, 8)
-	d = min(d, 2*time.Second)
-	return d/2 + rand.N(d)
-}
-
-// relocate looks up the leaders of the partitions. Only a topic that stays away
-// is an error: what is unreachable is tried again.
-func (l *line) relocate(parts []*partition, attempts int) error {
-	seen := map[*topic]bool{}
-	for _, p := range parts {
-		if seen[p.topic] {
-			continue
-		}
-		seen[p.topic] = true
-		m, err := describe(l.ctx, l.cluster, p.topic.name)
-		switch {
-		case err == nil && m != nil:
-			p.topic.setLeaders(m)
-		case err == nil && attempts >= 5:
-			return topicDeleted(p.topic.name)
-		}
-	}
-	return nil
 }
 
 // commit ends the transaction.
@@ -433,67 +367,6 @@ func (l *line) report() {
 		}
 		it.tell(nil)
 	}
-}
-
-// sealGroup makes the records that end a Kafka transaction: the position after
-// its items, and the partition counts of topics it is the first to write.
-func (l *line) sealGroup(group []*item) ([]*batch, error) {
-	for _, it := range group {
-		for _, c := range it.ends {
-			l.cp.Position.Advance(c)
-		}
-	}
-	failpoint.Hit("kafka.seal")
-	return l.checkpointBatches()
-}
-
-func (l *line) checkpointBatches() ([]*batch, error) {
-	now := time.Now()
-	l.cp.Saved = now
-	value, err := checkpoint.Encode(l.cp)
-	if err != nil {
-		return nil, err
-	}
-	entries := append(l.pins, entry{keyPosition, value})
-	l.pins = nil
-	return []*batch{encodeEntries(l.m.checkpoint.topic, now, entries)}, nil
-}
-
-// pin remembers the topics whose partition count is not stored yet. It goes
-// into the next checkpoint, which is in or before the transaction of the item.
-func (l *line) pin(it *item) {
-	for i := range it.unit.batches {
-		if t := it.unit.batches[i].topic; !t.pinned {
-			t.pinned = true
-			l.pins = append(l.pins, entry{keyPartitions + t.name, strconv.AppendInt(nil, int64(t.partitions), 10)})
-		}
-	}
-}
-
-// savePosition stores the position of an at_least_once line, after the data.
-func (l *line) savePosition(now time.Time) error {
-	if !l.positionWaits() {
-		return nil
-	}
-	if l.m.draining {
-		if !l.m.quiet() && !l.m.stranded() {
-			return nil
-		}
-	} else if now.Sub(l.savedAt) < l.cfg.CheckpointInterval {
-		return nil
-	}
-	batches, err := l.checkpointBatches()
-	if err != nil {
-		return err
-	}
-	l.moved, l.savedAt = false, now
-	l.m.enqueue(batches[0], nil)
-	return nil
-}
-
-// positionWaits tells that there is a position to store, and none on its way.
-func (l *line) positionWaits() bool {
-	return l.moved && !l.cfg.exactlyOnce() && len(l.m.partition(l.checkpointKey()).queue) == 0
 }
 
 // checkDeadline ends the line before the brokers end its transaction: after
@@ -577,59 +450,37 @@ func (l *line) finish(err error) {
 	}
 }
 
-// confirmFence finds out why the brokers refuse our epoch: because somebody
-// else took over, or because they ended a transaction of ours by time-out,
-// which raises the epoch too.
-func (l *line) confirmFence(err error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.RequestTimeout)
-	defer cancel()
-	if e := l.log.read(ctx, false); e != nil {
-		return epochLost(err)
-	}
-	if o, e := l.log.owner(); e == nil && o.newerThan(l.me) {
-		return fencedBy(o, l.producer.id, err)
-	}
-	return epochLost(err)
-}
-
-func fencedBy(o owner, id string, err error) error {
-	return &resilience.Error{Class: resilience.Fenced, Code: "producer_fenced", Op: "deliver", At: id,
-		Err: fmt.Errorf("term %d took over: %w", o.Term, err), Hint: "another process runs this pipeline; if none should, look for a second pipeline with this transactional.id"}
-}
-
-func epochLost(err error) error {
-	return &resilience.Error{Class: resilience.Transient, Code: "producer_epoch_lost", Op: "deliver",
-		Err: fmt.Errorf("the brokers refuse our epoch and nobody else claimed the pipeline: %w", err)}
-}
-
 func place(p *partition) string { return p.topic.name + "/" + strconv.Itoa(int(p.id)) }
 
-// compare finds topics whose partition count is no longer the one in use.
-func (ts *topics) compare(ctx context.Context) error {
-	ts.mu.Lock()
-	known := make([]*topic, 0, len(ts.known))
-	names := make([]string, 0, len(ts.known))
-	for name, t := range ts.known {
-		known, names = append(known, t), append(names, name)
-	}
-	ts.mu.Unlock()
-	if len(names) == 0 {
+// cutOff ends the loop and waits for it.
+func (l *line) cutOff() {
+	l.fail(resilience.Errorf(resilience.Transient, "canceled", "deliver", "connecting anew"))
+	<-l.ended
+}
+
+// drain lets the loop finish what it has, within ctx.
+func (l *line) drain(ctx context.Context) error {
+	l.mu.Lock()
+	l.draining = true
+	l.mu.Unlock()
+	signal(l.wake)
+	select {
+	case <-l.ended:
 		return nil
+	case <-ctx.Done():
+		l.fail(canceled(ctx))
+		<-l.ended
+		return context.Cause(ctx)
 	}
-	res, err := ts.cluster.metadata(ctx, names...)
-	if err != nil {
-		return nil // whoever writes will notice
+}
+
+// abortOpen frees readers from a transaction that we leave behind: until its
+// time-out it would hide what comes after it. It does its best and no more.
+func (l *line) abortOpen() {
+	if !l.txnOpen || resilience.ClassOf(l.firstError()) == resilience.Fenced {
+		return
 	}
-	for i, t := range known {
-		m := &res.Topics[i]
-		if m.ErrorCode != 0 || int32(len(m.Partitions)) == t.partitions {
-			continue
-		}
-		if ts.cfg.PartitionChange == policyFollow {
-			return resilience.Errorf(resilience.Transient, "partition_count_changed", "compare partitions",
-				"topic %s has %d partitions now, not %d: starting anew", t.name, len(m.Partitions), t.partitions)
-		}
-		return partitionsChanged(t.name, t.partitions, int32(len(m.Partitions)))
-	}
-	return nil
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = l.producer.init(ctx, l.producer.session)
 }

@@ -166,3 +166,33 @@ func partitionsChanged(name string, was, is int32) error {
 		"topic %s has %d partitions and had %d: keys would move to other partitions, out of order with what is there", name, is, was).
 		WithHint("when its consumers have read all, go on with partition_change: follow")
 }
+
+// compare finds topics whose partition count is no longer the one in use.
+func (ts *topics) compare(ctx context.Context) error {
+	ts.mu.Lock()
+	known := make([]*topic, 0, len(ts.known))
+	names := make([]string, 0, len(ts.known))
+	for name, t := range ts.known {
+		known, names = append(known, t), append(names, name)
+	}
+	ts.mu.Unlock()
+	if len(names) == 0 {
+		return nil
+	}
+	res, err := ts.cluster.metadata(ctx, names...)
+	if err != nil {
+		return nil // whoever writes will notice
+	}
+	for i, t := range known {
+		m := &res.Topics[i]
+		if m.ErrorCode != 0 || int32(len(m.Partitions)) == t.partitions {
+			continue
+		}
+		if ts.cfg.PartitionChange == policyFollow {
+			return resilience.Errorf(resilience.Transient, "partition_count_changed", "compare partitions",
+				"topic %s has %d partitions now, not %d: starting anew", t.name, len(m.Partitions), t.partitions)
+		}
+		return partitionsChanged(t.name, t.partitions, int32(len(m.Partitions)))
+	}
+	return nil
+}

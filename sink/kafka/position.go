@@ -1,0 +1,114 @@
+package kafka
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/cdcd-io/cdcd/checkpoint"
+	"github.com/cdcd-io/cdcd/internal/failpoint"
+	"github.com/cdcd-io/cdcd/resilience"
+)
+
+// sealGroup makes the records that end a Kafka transaction: the position after
+// its items, and the partition counts of topics it is the first to write.
+func (l *line) sealGroup(group []*item) ([]*batch, error) {
+	for _, it := range group {
+		for _, c := range it.ends {
+			l.cp.Position.Advance(c)
+		}
+	}
+	failpoint.Hit("kafka.seal")
+	return l.checkpointBatches()
+}
+
+func (l *line) checkpointBatches() ([]*batch, error) {
+	now := time.Now()
+	l.cp.Saved = now
+	value, err := checkpoint.Encode(l.cp)
+	if err != nil {
+		return nil, err
+	}
+	entries := append(l.pins, entry{keyPosition, value})
+	l.pins = nil
+	return []*batch{encodeEntries(l.m.checkpoint.topic, now, entries)}, nil
+}
+
+// pin remembers the topics whose partition count is not stored yet. It goes
+// into the next checkpoint, which is in or before the transaction of the item.
+func (l *line) pin(it *item) {
+	for i := range it.unit.batches {
+		if t := it.unit.batches[i].topic; !t.pinned {
+			t.pinned = true
+			l.pins = append(l.pins, entry{keyPartitions + t.name, strconv.AppendInt(nil, int64(t.partitions), 10)})
+		}
+	}
+}
+
+// savePosition stores the position of an at_least_once line, after the data.
+func (l *line) savePosition(now time.Time) error {
+	if !l.positionWaits() {
+		return nil
+	}
+	if l.m.draining {
+		if !l.m.quiet() && !l.m.stranded() {
+			return nil
+		}
+	} else if now.Sub(l.savedAt) < l.cfg.CheckpointInterval {
+		return nil
+	}
+	batches, err := l.checkpointBatches()
+	if err != nil {
+		return err
+	}
+	l.moved, l.savedAt = false, now
+	l.m.enqueue(batches[0], nil)
+	return nil
+}
+
+// positionWaits tells that there is a position to store, and none on its way.
+func (l *line) positionWaits() bool {
+	return l.moved && !l.cfg.exactlyOnce() && len(l.m.partition(l.checkpointKey()).queue) == 0
+}
+
+// write stores entries in the checkpoint topic by themselves, while the loop
+// does not run.
+func (l *line) write(ctx context.Context, entries ...entry) error {
+	err := l.writeTxn(ctx, entries)
+	if resilience.ClassOf(err) == resilience.Fenced {
+		err = l.confirmFence(err)
+	}
+	return err
+}
+
+func (l *line) writeTxn(ctx context.Context, entries []entry) error {
+	p := l.m.partition(l.checkpointKey())
+	b := encodeEntries(p.topic, time.Now(), entries)
+	if l.producer.transactional {
+		if err := l.producer.addPartitions(ctx, []*partition{p}); err != nil {
+			return err
+		}
+	}
+	stamp(b.bytes(), l.producer.session.pid, l.producer.session.epoch, p.seq, l.producer.transactional)
+	if err := l.writeBatch(ctx, b); err != nil {
+		return classify(err, "store checkpoint", place(p))
+	}
+	p.seq = nextSequence(p.seq, b.count)
+	if l.producer.transactional {
+		return l.producer.endTxn(ctx, true)
+	}
+	return nil
+}
+
+func (l *line) writeBatch(ctx context.Context, b *batch) error {
+	for attempt := 1; ; attempt++ {
+		err := l.producer.produce(ctx, []*batch{b})[0]
+		if err == nil || verdictOf(err) == done {
+			return nil
+		}
+		if attempt == 8 || verdictOf(err) != again || !sleep(ctx, backoff(attempt)) {
+			return err
+		}
+		l.cluster.refresh()
+	}
+}

@@ -1,0 +1,69 @@
+package kafka
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// again repeats the batches after a pause, with the leaders looked up anew.
+func (l *line) again(parts []*partition, cause error) {
+	worst := parts[0]
+	for _, p := range parts {
+		if p.attempts == 1 {
+			l.retrying++
+		}
+		if p.attempts > worst.attempts {
+			worst = p
+		}
+	}
+	attempts := worst.attempts
+	l.waits.Store(true)
+	l.obs.retry(Retry{Op: "produce", At: place(worst), Since: worst.since, Attempts: attempts, Err: cause})
+	l.spawn(func() func() error {
+		sleep(l.ctx, backoff(attempts))
+		l.cluster.refresh()
+		err := l.relocate(parts, attempts)
+		return func() error {
+			for _, p := range parts {
+				l.m.retry(p)
+			}
+			return err
+		}
+	})
+}
+
+// backoff is the pause before a repetition: doubling from 10 ms to 2 s, with
+// jitter.
+func backoff(attempts int) time.Duration {
+	d := 10 * time.Millisecond << min(attempts-1, 8)
+	d = min(d, 2*time.Second)
+	return d/2 + rand.N(d)
+}
+
+// relocate looks up the leaders of the partitions. Only a topic that stays away
+// is an error: what is unreachable is tried again.
+func (l *line) relocate(parts []*partition, attempts int) error {
+	seen := map[*topic]bool{}
+	for _, p := range parts {
+		if seen[p.topic] {
+			continue
+		}
+		seen[p.topic] = true
+		m, err := describe(l.ctx, l.cluster, p.topic.name)
+		switch {
+		case err == nil && m != nil:
+			p.topic.setLeaders(m)
+		case err == nil && attempts >= 5:
+			return topicDeleted(p.topic.name)
+		}
+	}
+	return nil
+}
+
+// healed notes that a repeated batch got through.
+func (l *line) healed(p *partition) {
+	if l.retrying--; l.retrying == 0 {
+		l.waits.Store(false)
+		l.obs.retry(Retry{Op: "produce", At: place(p), Since: p.since})
+	}
+}
