@@ -154,7 +154,8 @@ func newSnappy() compressor {
 // grow returns dst with room for n more bytes and the next four of them in its length.
 func grow(dst []byte, n int) []byte {
 	if cap(dst)-len(dst) < n {
-		bigger := make([]byte, len(dst), max(2*cap(dst), len(dst)+n))
+		more := max(n, cap(dst)/4, min(cap(dst), largeUnit)) // doubling a large one would waste half of it
+		bigger := make([]byte, len(dst), len(dst)+more)
 		copy(bigger, dst)
 		dst = bigger
 	}

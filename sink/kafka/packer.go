@@ -35,6 +35,7 @@ type packer struct {
 	dirty  []*packPart  // those that hold records, in order of first use
 	idle   [][]byte     // buffers without records, for the next dirty part
 	unit   *unit
+	want   int // room that the next unit will need, judging by the last ones
 
 	piece    *event.Piece
 	common   headers // of every record of the piece
@@ -213,7 +214,7 @@ func (p *packer) open(pp *packPart, millis int64) {
 // shrink is stored as it is, so a batch is never larger than its records.
 func (p *packer) seal(pp *packPart) error {
 	if p.unit == nil {
-		p.unit = p.pool.get()
+		p.unit = p.pool.get(p.want)
 		p.unit.era, p.unit.shared = p.facts.era, false
 	}
 	u := p.unit
@@ -247,9 +248,12 @@ func (p *packer) Pack() (sink.Packed, error) {
 	}
 	u, err := p.unit, p.firstErr
 	p.unit = nil
+	if u != nil {
+		p.want = max(arenaFor(len(u.arena)), p.want-p.want/8)
+	}
 	if err == nil && u == nil {
 		p.follow()
-		u = p.pool.get()
+		u = p.pool.get(0)
 		u.era, u.shared = p.facts.era, false
 	}
 	p.drop()

@@ -31,30 +31,54 @@ func (b *batch) bytes() []byte { return b.unit.arena[b.from:b.to] }
 
 func (b *batch) size() int { return b.to - b.from }
 
-// Bytes implements sink.Packed.
-func (u *unit) Bytes() int { return len(u.arena) }
+// Bytes implements sink.Packed: the memory held, not only the part in use.
+func (u *unit) Bytes() int { return cap(u.arena) }
 
-// unitPool keeps finished units for reuse, up to a bound in bytes.
+// unitPool keeps finished units for reuse, up to a bound in bytes. Small and
+// large ones are kept apart, so that a unit of one small transaction does not
+// hold the arena of a unit of a MiB of rows.
 type unitPool struct {
-	mu    sync.Mutex
-	free  []*unit
-	bytes int
+	mu           sync.Mutex
+	small, large []*unit
+	bytes        int
 }
 
-// unitPoolBytes bounds the memory kept for reuse. A unit of a MiB of rows
-// packs into a few hundred KiB.
-const unitPoolBytes = 16 << 20
+const (
+	// unitPoolBytes bounds the memory kept for reuse. A unit of a MiB of rows
+	// packs into a few hundred KiB.
+	unitPoolBytes = 16 << 20
+	// largeUnit is where large units begin.
+	largeUnit = 256 << 10
+)
 
-func (p *unitPool) get() *unit {
+// get returns a unit with room for about want bytes.
+func (p *unitPool) get(want int) *unit {
+	u := p.take(want)
+	if cap(u.arena) < want {
+		u.arena = make([]byte, 0, want)
+	}
+	return u
+}
+
+func (p *unitPool) take(want int) *unit {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := len(p.free); n > 0 {
-		u := p.free[n-1]
-		p.free = p.free[:n-1]
-		p.bytes -= cap(u.arena)
-		return u
+	list := p.list(want)
+	n := len(*list)
+	if n == 0 {
+		return &unit{pool: p}
 	}
-	return &unit{pool: p}
+	u := (*list)[n-1]
+	*list = (*list)[:n-1]
+	p.bytes -= cap(u.arena)
+	return u
+}
+
+func (p *unitPool) list(size int) *[]*unit {
+	if size >= largeUnit {
+		return &p.large
+	}
+	return &p.small
 }
 
 // release gives the unit back; nobody may touch it afterwards.
@@ -67,7 +91,12 @@ func (u *unit) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bytes+cap(u.arena) <= unitPoolBytes {
-		p.free = append(p.free, u)
+		list := p.list(cap(u.arena))
+		*list = append(*list, u)
 		p.bytes += cap(u.arena)
 	}
 }
+
+// arenaFor is how much room a unit needs whose like held n bytes: a bit more,
+// and a block in which the compressor may do its worst.
+func arenaFor(n int) int { return n + n/8 + min(n, 72<<10) + 1<<10 }
