@@ -142,7 +142,6 @@ func (e *lines) Heartbeat(int64, format.Emitter) error { return nil }
 // a delay, on its own goroutine, in order.
 type memory struct {
 	delay time.Duration
-	limit int64 // bytes in flight, for a sink that is slower than the source
 
 	mu      sync.Mutex
 	ids     []int64 // of the rows delivered, in order
@@ -152,7 +151,6 @@ type memory struct {
 	refuse  map[int]error // by number of the batch, once
 	batches int
 	mute    bool // acknowledge nothing
-	peak    int
 	queue   chan memoryBatch
 	wg      sync.WaitGroup
 }
