@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"sync/atomic"
@@ -18,10 +19,10 @@ import (
 	"github.com/cdcd-io/cdcd/pipeline"
 	"github.com/cdcd-io/cdcd/sink"
 	"github.com/cdcd-io/cdcd/sink/file"
-	"github.com/cdcd-io/cdcd/sink/kafka"
 )
 
-// cdcd runs one pipeline over the reference log, from its start to its end.
+// cdcd runs one pipeline over the log, from the target's start to its end. A
+// target without an end is followed until standard input is closed.
 func cdcd(ctx context.Context, t target, dst sink.Sink) (counts, error) {
 	var c counts
 	cp, err := checkpoint.Decode(t.Checkpoint)
@@ -32,6 +33,9 @@ func cdcd(ctx context.Context, t target, dst sink.Sink) (counts, error) {
 	cfg := pipeline.DefaultConfig()
 	cfg.Name, cfg.Installation, cfg.SaveInterval = "bench", "bench", 5*time.Millisecond
 	cfg.Buffer.SpillDir = filepath.Join(t.Dir, "spill")
+	if os.Getenv("GOMEMLIMIT") == "" { // as the daemon does
+		debug.SetMemoryLimit(pipeline.MemoryLimit(cfg))
+	}
 	var rows, raw atomic.Int64
 	p, err := pipeline.New(cfg, pipeline.Deps{
 		Source: t.source(), Sink: dst, Store: store,
@@ -54,38 +58,23 @@ func cdcd(ctx context.Context, t target, dst sink.Sink) (counts, error) {
 			stop()
 		}
 	}
+	if t.EndGTIDs == "" {
+		go awaitEndOfInput(stop)
+	}
 	err = p.Run(soft, ctx)
 	c.Rows, c.Bytes = rows.Load(), raw.Load()
 	return c, err
+}
+
+func awaitEndOfInput(then func()) {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	then()
 }
 
 func toFile(ctx context.Context, t target) (counts, error) {
 	cfg := file.DefaultConfig()
 	cfg.Path = filepath.Join(t.Dir, "out.jsonl")
 	return cdcd(ctx, t, file.New(cfg))
-}
-
-// toKafka measures into topics and a checkpoint topic of its own.
-func toKafka(ctx context.Context, t target, delivery string) (counts, error) {
-	cfg := kafka.DefaultConfig()
-	cfg.Brokers, cfg.Delivery = []string{t.Kafka}, delivery
-	cfg.Installation, cfg.Pipeline = "bench", "bench"
-	cfg.TransactionalID = "bench." + delivery + "." + fmt.Sprint(time.Now().UnixNano())
-	cfg.CreateTopics.Partitions = 8
-	return cdcd(ctx, t, &firstStart{Sink: kafka.New(cfg, kafka.Options{})})
-}
-
-// firstStart gives a sink that keeps positions itself, and has none yet, the
-// position the measurement starts from.
-type firstStart struct{ sink.Sink }
-
-func (s *firstStart) Connect(ctx context.Context, term uint64, cp checkpoint.Checkpoint) (checkpoint.Checkpoint, error) {
-	have, err := s.Sink.Connect(ctx, term, checkpoint.Checkpoint{})
-	if err != nil || !have.IsZero() {
-		return have, err
-	}
-	cp.Term = term
-	return cp, s.Begin(ctx, cp)
 }
 
 // memory is a checkpoint store that says when it was told of a position.
@@ -102,43 +91,6 @@ func (m *memory) Save(_ context.Context, cp checkpoint.Checkpoint) error {
 	m.reached(cp)
 	return nil
 }
-
-// discard is a sink that counts and throws away.
-type discard struct{}
-
-type discarded struct{ records, bytes int }
-
-func (d *discarded) Bytes() int { return d.bytes }
-
-type discardPacker struct{ cur *discarded }
-
-func (p *discardPacker) Start(*event.Piece) {}
-
-func (p *discardPacker) Emit(r *format.Record) error {
-	p.cur.records++
-	p.cur.bytes += len(r.Key) + len(r.Value)
-	return nil
-}
-
-func (p *discardPacker) Pack() (sink.Packed, error) {
-	out := p.cur
-	p.cur = &discarded{}
-	return out, nil
-}
-
-func (*discard) Packer() sink.Packer { return &discardPacker{cur: &discarded{}} }
-
-func (*discard) Connect(_ context.Context, _ uint64, cp checkpoint.Checkpoint) (checkpoint.Checkpoint, error) {
-	return cp, nil
-}
-
-func (*discard) Begin(context.Context, checkpoint.Checkpoint) error { return nil }
-
-func (*discard) Send(_ context.Context, _ sink.Batch, _ bool, done func(sink.Ack, error)) {
-	done(sink.Ack{}, nil)
-}
-
-func (*discard) Close(context.Context) error { return nil }
 
 func profileTo(f *os.File) (func(), error) {
 	if err := pprof.StartCPUProfile(f); err != nil {

@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"syscall"
+
+	"github.com/cdcd-io/cdcd/pipeline"
 )
 
 const runHelp = `usage: cdcd run [flags] CONFIG
@@ -103,10 +105,6 @@ func logEnd(sys *system, p *plan, log *slog.Logger, err error) error {
 	return &exitError{code: exitCode(err), err: errSilent}
 }
 
-// besideBuffers is what a pipeline may hold beside its ring and its output:
-// what is in flight to the sink, encoders, compressors, table versions.
-const besideBuffers = 96 << 20
-
 // limitMemory tells the garbage collector how much is meant to be in use, so
 // that it runs before the heap has doubled over full buffers. It is no hard
 // limit. GOMEMLIMIT, where it is set, wins.
@@ -114,11 +112,11 @@ func limitMemory(sys *system, p *plan) {
 	if sys.getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	limit := int64(16 << 20) // of the process itself
+	var lines []pipeline.Config
 	for _, l := range p.lines {
-		limit += l.Line.Buffer.RingBytes + l.Line.OutputBytes + besideBuffers
+		lines = append(lines, l.Line)
 	}
-	debug.SetMemoryLimit(limit)
+	debug.SetMemoryLimit(pipeline.MemoryLimit(lines...))
 }
 
 // defaultSocket is the name of the socket in the folder of the checkpoints.
