@@ -151,7 +151,7 @@ func prepare(ctx context.Context, env *testenv.Env, dir string, scale float64) (
 		return t, fmt.Errorf("write the reference log: %w", err)
 	}
 	fmt.Fprintf(os.Stderr, "reference log written in %s\n", time.Since(began).Round(time.Second))
-	return t, t.markEnd(ctx)
+	return t, t.markEnd(ctx, db)
 }
 
 func (t *target) source() *mysql.Source {
@@ -173,13 +173,19 @@ func (t *target) markStart(ctx context.Context) error {
 	return err
 }
 
-func (t *target) markEnd(ctx context.Context) error {
+// markEnd notes where the log ends, once nobody writes any more.
+func (t *target) markEnd(ctx context.Context, db *testenv.MySQL) error {
+	rows, err := db.Query(ctx, "SHOW BINARY LOG STATUS")
+	if err != nil {
+		return err
+	}
 	pos, err := t.source().Start(ctx)
 	if err != nil {
 		return err
 	}
-	t.EndFile, t.EndOffset, t.EndGTIDs = pos.File.Name, pos.Offset, pos.GTIDs.String()
-	return nil
+	t.EndFile, t.EndGTIDs = *rows[0][0], pos.GTIDs.String()
+	t.EndOffset, err = strconv.ParseUint(*rows[0][1], 10, 64)
+	return err
 }
 
 func startProfile(dir, name string) (func(), error) {

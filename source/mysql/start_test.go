@@ -1,0 +1,69 @@
+package mysql_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/cdcd-io/cdcd/internal/testenv"
+	"github.com/cdcd-io/cdcd/source/mysql"
+)
+
+// TestStartUnderLoad: a commit is in the log before it is in gtid_executed, so
+// a start position taken under load must hold for transactions in between.
+func TestStartUnderLoad(t *testing.T) {
+	for _, flavor := range testenv.Flavors {
+		t.Run(flavor.String(), func(t *testing.T) {
+			db := testenv.ForTest(t).MySQL(testenv.MySQLOptions{Flavor: flavor, Durable: true})
+			db.MustExec(t, "CREATE DATABASE load_; CREATE TABLE load_.t (id INT AUTO_INCREMENT PRIMARY KEY)")
+			stop := writeOn(t, db, 8)
+			defer stop()
+			c := configFor(db.Addr(), "load_")
+			for range 60 {
+				r := &reader{t: t, source: mysql.New(c, "test", t.Name())}
+				var err error
+				if r.pos, err = r.source.Start(within(t)); err != nil {
+					t.Fatal(err)
+				}
+				for range 3 {
+					if _, err := r.next(within(t)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r.close()
+			}
+		})
+	}
+}
+
+// writeOn commits single rows on n connections until stop is called.
+func writeOn(t *testing.T, db *testenv.MySQL, n int) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	errs := make(chan error, n)
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			conn, err := db.Conn(ctx, "load_")
+			for err == nil && ctx.Err() == nil {
+				_, err = conn.Execute("INSERT INTO t VALUES ()")
+			}
+			if err != nil {
+				errs <- fmt.Errorf("writer: %w", err)
+			}
+			if conn != nil {
+				_ = conn.Close()
+			}
+		})
+	}
+	return func() {
+		cancel()
+		wg.Wait()
+		select {
+		case err := <-errs:
+			t.Error(err)
+		default:
+		}
+	}
+}
