@@ -76,6 +76,11 @@ func TestSoakRandomKill(t *testing.T) {
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), d+10*time.Minute)
 		defer cancel()
 	}
+	r.mustStart(t)
+	if err := r.AwaitState(ctx, "running"); err != nil { // the start position is stored
+		t.Fatal(err)
+	}
+	r.Daemon.Kill()
 	r.Load.BigRows, r.Load.DDL = 5000, true
 	writing, stop := context.WithTimeout(ctx, soak(t))
 	defer stop()
