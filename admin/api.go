@@ -37,10 +37,12 @@ type SourceLog struct {
 	// PurgeSeconds is the time left until the source may purge what is still
 	// needed; absent where it keeps its log for ever.
 	PurgeSeconds *float64 `json:"purge_seconds,omitempty"`
+	// Purged says that the source has removed what was still needed.
+	Purged bool `json:"purged,omitempty"`
 }
 
 func sourceLog(s source.Survey) *SourceLog {
-	l := &SourceLog{BehindBytes: s.BehindBytes}
+	l := &SourceLog{BehindBytes: s.BehindBytes, Purged: s.Purged}
 	if s.Expires {
 		secs := s.PurgeIn.Seconds()
 		l.PurgeSeconds = &secs

@@ -47,7 +47,7 @@ func Succeeds(stored, next Checkpoint) error {
 	if After(stored, next) {
 		return resilience.Errorf(resilience.Fatal, "checkpoint_backwards", "save checkpoint",
 			"transaction %d is stored, this is %d", stored.Position.Seq, next.Position.Seq).
-			WithHint("the destination holds less than what was confirmed before; find out why before you rewind the pipeline")
+			WithHint("the destination holds less than what was confirmed before; find out why before you %s", resilience.StartOver)
 	}
 	return nil
 }

@@ -95,17 +95,25 @@ func (p *Pipeline) lines(soft, hard context.Context) error {
 		if err := stalls.judge(err, p.status.ackedSeq()); err != nil {
 			return err
 		}
-		p.deps.Log.Warn("line ended, going on from the checkpoint", "err", err, "class", resilience.ClassOf(err))
+		if healing(err) {
+			p.deps.Log.Warn("line ended, going on from the checkpoint", "err", err, "class", resilience.ClassOf(err))
+		}
 		if err := p.wait(soft, "line", p.lineRetry, err); err != nil && soft.Err() == nil {
 			return err
 		}
 	}
 }
 
+// healing reports whether waiting may help against an error.
+func healing(err error) bool {
+	c := resilience.ClassOf(err)
+	return c == resilience.Transient || c == resilience.Unclassified
+}
+
 // wait sleeps before the next try; it returns the cause at once when waiting
 // does not help.
 func (p *Pipeline) wait(ctx context.Context, where string, r *resilience.Retry, cause error) error {
-	if c := resilience.ClassOf(cause); c == resilience.Transient || c == resilience.Unclassified {
+	if healing(cause) {
 		p.status.retrying(cause)
 		if o := p.deps.Observer.Retrying; o != nil {
 			st := r.State()

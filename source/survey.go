@@ -15,6 +15,8 @@ type Survey struct {
 	// the least time until it may remove the file that the position is in.
 	Expires bool
 	PurgeIn time.Duration
+	// Purged says that the file is gone; PurgeIn is 0 then.
+	Purged bool
 }
 
 // Surveyor is the optional interface by which a source tells how far behind a

@@ -149,16 +149,16 @@ func summary(ps []patient, color bool) string {
 	}
 	switch problems, warnings := count[resilience.Problem], count[resilience.Warning]; {
 	case problems > 0:
-		return "\n" + red.in(plural(problems, "problem"), color) + " and " + plural(warnings, "warning") + "\n"
+		return "\n" + red.in(resilience.Count(problems, "problem"), color) + andWarnings(warnings) + "\n"
 	case warnings > 0:
-		return "\n" + green.in("no problem", color) + ", " + plural(warnings, "warning") + "\n"
+		return "\n" + green.in("no problem", color) + ", " + resilience.Count(warnings, "warning") + "\n"
 	}
 	return "\n" + green.in("all good", color) + "\n"
 }
 
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
+func andWarnings(n int) string {
+	if n == 0 {
+		return ""
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return " and " + resilience.Count(n, "warning")
 }

@@ -41,7 +41,7 @@ func overview() string {
 	var b strings.Builder
 	b.WriteString(overviewHead + "commands:\n")
 	for _, v := range verbs() {
-		fmt.Fprintf(&b, "  %-20s %s\n", strings.TrimSpace(v.name+" "+v.args), v.brief)
+		fmt.Fprintf(&b, "  %-26s %s\n", strings.TrimSpace(v.name+" "+v.args), v.brief)
 	}
 	return b.String() + overviewTail
 }

@@ -39,7 +39,7 @@ func doctorOf(part any) func(context.Context) []resilience.Finding {
 		if d, ok := part.(resilience.Doctor); ok {
 			return d.Doctor(ctx)
 		}
-		return []resilience.Finding{{Code: "nothing_to_check", Text: "nothing to look at before it runs"}}
+		return []resilience.Finding{{Code: "nothing_to_check", Text: "needs nothing"}}
 	}
 }
 

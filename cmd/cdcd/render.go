@@ -9,6 +9,7 @@ import (
 
 	"github.com/cdcd-io/cdcd/admin"
 	"github.com/cdcd-io/cdcd/pipeline"
+	"github.com/cdcd-io/cdcd/resilience"
 )
 
 // renderReport draws the table of cdcd status, and below a line whatever else
@@ -100,8 +101,13 @@ func details(p admin.PipelineInfo, color bool) string {
 
 func sourceLog(l *admin.SourceLog) string {
 	s := size(l.BehindBytes) + " behind the end"
-	if l.PurgeSeconds != nil {
-		s += fmt.Sprintf(", the source keeps it for at least %s", ago(time.Duration(*l.PurgeSeconds*float64(time.Second))))
+	switch {
+	case l.Purged:
+		s += ", and the source has removed the file of the position"
+	case l.PurgeSeconds != nil && *l.PurgeSeconds <= 0:
+		s += ", and the source may remove it any moment"
+	case l.PurgeSeconds != nil:
+		s += ", the source keeps it for at least " + resilience.Span(time.Duration(*l.PurgeSeconds*float64(time.Second)))
 	}
 	return s
 }

@@ -8,7 +8,7 @@ import (
 
 // Nearest returns the known word nearest to a mistyped one, "" when none is near.
 func Nearest(word string, known []string) string {
-	best, dist := "", len(word)/3+2
+	best, dist := "", min(len(word)/3+2, (len(word)+1)/2)
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < dist {
 			best, dist = k, d

@@ -33,7 +33,7 @@ func placeOf(state []byte) (place, error) {
 	if err := json.Unmarshal(state, &p); err != nil || p.Number == 0 || p.Bytes < 0 {
 		return p, resilience.Errorf(resilience.Fatal, "output_state", "read the sink's part of the checkpoint",
 			"%q is not that of a file sink", state).
-			WithHint("the pipeline had another kind of sink before: give it a new name, or rewind it")
+			WithHint("the pipeline had another kind of sink before: give it a new name")
 	}
 	return p, nil
 }
@@ -153,7 +153,7 @@ func (o *output) prepare() error {
 	if info.Size() < o.at.Bytes {
 		return resilience.Errorf(resilience.Fatal, "output_short", "open output", "it has %d bytes, the checkpoint was taken at %d", info.Size(), o.at.Bytes).
 			WithPlace("%s", o.path).
-			WithHint("lines were lost after they had been delivered: put the file back, or rewind the pipeline")
+			WithHint("lines were lost after they had been delivered: put the file back, or %s", resilience.StartOver)
 	}
 	if err := o.cut(o.at.Bytes); err != nil {
 		return err

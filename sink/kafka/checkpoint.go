@@ -284,7 +284,7 @@ func (l *checkpointLog) partitions() (map[string]int32, error) {
 
 func corrupt(topic, key string, err error) error {
 	return resilience.Errorf(resilience.Fatal, "checkpoint_corrupt", "read checkpoint topic", "record %s: %w", key, err).
-		WithPlace("topic %s", topic).WithHint("somebody else wrote to the topic: see who may; then rewind the pipeline")
+		WithPlace("topic %s", topic).WithHint("somebody else wrote to the topic: see who may; then %s", resilience.StartOver)
 }
 
 // entry is one record for the checkpoint topic.

@@ -73,7 +73,7 @@ func (l *line) checkpointTopic(ctx context.Context, mirror checkpoint.Checkpoint
 		if !mirror.IsZero() {
 			return nil, resilience.Errorf(resilience.Fatal, "checkpoint_topic_missing", "connect",
 				"the checkpoint topic %s is gone, and this pipeline ran before (seq %d)", name, mirror.Position.Seq).
-				WithHint("restore the topic; if its cluster is a new one, start over with a new pipeline or a rewind")
+				WithHint("restore the topic; if its cluster is a new one, %s", resilience.StartOver)
 		}
 		r := l.cfg.CreateTopics.Replication
 		if err = l.cluster.create(ctx, name, 1, r, checkpointTopicConfig); err == nil {

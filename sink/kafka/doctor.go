@@ -54,13 +54,10 @@ func (e *examination) reach(ctx context.Context) bool {
 	}
 	if err != nil {
 		f := resilience.Found(err)
-		if f.Fix == "" {
-			f.Fix = "check brokers, tls and sasl of this sink, and the advertised.listeners of the brokers"
-		}
 		e.findings = append(e.findings, f)
 		return false
 	}
-	e.add(resilience.Good, "kafka_reachable", "", "%d Kafka brokers answer", len(e.meta.Brokers))
+	e.add(resilience.Good, "kafka_reachable", "", "the cluster answers, it has %s", resilience.Count(len(e.meta.Brokers), "broker"))
 	if len(e.meta.Brokers) > 0 {
 		id := strconv.Itoa(int(e.meta.Brokers[0].NodeID))
 		e.broker, err = e.l.cluster.configs(ctx, kafka.ResourceTypeBroker, id)
@@ -81,10 +78,10 @@ func (e *examination) transactions() {
 	limit := time.Duration(n) * time.Millisecond
 	if e.cfg.TransactionTimeout > limit {
 		e.add(resilience.Problem, "transaction_timeout", fmt.Sprintf("set transaction_timeout: %s, or raise transaction.max.timeout.ms of the brokers", limit),
-			"transaction_timeout is %s, the brokers allow %s", e.cfg.TransactionTimeout, limit)
+			"transaction_timeout is %s, the brokers allow %s", resilience.Span(e.cfg.TransactionTimeout), resilience.Span(limit))
 		return
 	}
-	e.add(resilience.Good, "transaction_timeout", "", "transaction_timeout %s is within the brokers' transaction.max.timeout.ms (%s)", e.cfg.TransactionTimeout, limit)
+	e.add(resilience.Good, "transaction_timeout", "", "transaction_timeout %s is within the brokers' transaction.max.timeout.ms (%s)", resilience.Span(e.cfg.TransactionTimeout), resilience.Span(limit))
 }
 
 // replication looks at what an acknowledgement is worth: with acks=all it means
@@ -104,7 +101,7 @@ func (e *examination) replication() {
 			"min.insync.replicas is %d: a broker that dies may take acknowledged changes along", insync)
 		return
 	}
-	e.add(resilience.Good, "min_insync_replicas", "", "acks=all waits for %d of %d brokers (min.insync.replicas)", insync, brokers)
+	e.add(resilience.Good, "min_insync_replicas", "", "acks=all waits for %d of %s (min.insync.replicas)", insync, resilience.Count(brokers, "broker"))
 }
 
 // checkpointTopic looks at the topic that holds the position.

@@ -94,6 +94,9 @@ var codes = map[kafka.Error]struct {
 // transactionAbortable is sent by brokers that know the newer transaction flow.
 const transactionAbortable kafka.Error = 120
 
+const hintUnreachable = "start the brokers, or check brokers, tls and sasl of this sink, what stands between, and the advertised.listeners of the brokers; " +
+	"cdcd goes on by itself once they answer"
+
 // verdictOf judges an error of a request. What is no answer of the broker is a
 // lost connection or a time-out: it may be repeated where repeating is safe.
 func verdictOf(err error) verdict {
@@ -111,13 +114,13 @@ func classify(err error, op, at string) error {
 	if err == nil || errors.As(err, &known) {
 		return err
 	}
-	e := &resilience.Error{Class: resilience.Transient, Code: "kafka_unreachable", Op: op, At: at, Err: err}
+	e := &resilience.Error{Class: resilience.Transient, Code: "kafka_unreachable", Op: op, At: at, Err: err, Hint: hintUnreachable}
 	var code kafka.Error
 	switch {
 	case errors.As(err, &code):
 		e.Class, e.Code, e.Hint = classOfCode(code)
 	case errors.Is(err, context.Canceled):
-		e.Code = "canceled"
+		e.Code, e.Hint = "canceled", ""
 	}
 	return e
 }

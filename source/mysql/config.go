@@ -156,8 +156,12 @@ func (t *TLS) Validate() error {
 // ServerIDs is a range of server ids; the zero range means "derive one".
 type ServerIDs struct{ Low, High uint32 }
 
-// UnmarshalText reads "low-high" or one number.
+// UnmarshalText reads "low-high" or one number; "" is the zero range.
 func (r *ServerIDs) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*r = ServerIDs{}
+		return nil
+	}
 	low, high, isRange := strings.Cut(strings.TrimSpace(string(text)), "-")
 	if !isRange {
 		high = low

@@ -38,13 +38,13 @@ func TestValidateTellsAllProblems(t *testing.T) {
 }
 
 func TestServerIDs(t *testing.T) {
-	for text, want := range map[string]ServerIDs{"7": {7, 7}, "4000-4999": {4000, 4999}, " 1 - 4294967295 ": {1, 1<<32 - 1}} {
+	for text, want := range map[string]ServerIDs{"": {}, "7": {7, 7}, "4000-4999": {4000, 4999}, " 1 - 4294967295 ": {1, 1<<32 - 1}} {
 		var r ServerIDs
 		if err := r.UnmarshalText([]byte(text)); err != nil || r != want {
 			t.Errorf("%q: %v, %v", text, r, err)
 		}
 	}
-	for _, bad := range []string{"", "0", "5-4", "x", "1-4294967296", "-"} {
+	for _, bad := range []string{" ", "0", "5-4", "x", "1-4294967296", "-"} {
 		if err := new(ServerIDs).UnmarshalText([]byte(bad)); err == nil {
 			t.Errorf("%q is taken", bad)
 		}

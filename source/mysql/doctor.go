@@ -213,9 +213,9 @@ func (e *examination) keeping() error {
 		e.good("retention", "the log is kept until somebody purges it")
 	case kept < 24*time.Hour:
 		e.add(resilience.Warning, "retention", e.set("binlog_expire_logs_seconds", "604800"),
-			"the log is kept for %s: a longer outage of the pipeline makes a new snapshot necessary", kept)
+			"the log is kept for %s: changes are lost when the pipeline is away for longer", resilience.Span(kept))
 	default:
-		e.good("retention", "the log is kept for %s", kept)
+		e.good("retention", "the log is kept for %s", resilience.Span(kept))
 	}
 	return nil
 }

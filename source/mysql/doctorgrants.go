@@ -22,7 +22,7 @@ func (e *examination) needs() []need {
 	if e.maria() {
 		list[1].grant = "BINLOG MONITOR"
 	}
-	return append(list, need{"grant_select", "SELECT", []string{"SELECT"}, "to check the captured tables, and for snapshots"})
+	return append(list, need{"grant_select", "SELECT", []string{"SELECT"}, "to check the captured tables"})
 }
 
 var grantLine = regexp.MustCompile(`^GRANT (.+?) ON (.+?) TO (.+?)(?: IDENTIFIED| REQUIRE| WITH|$)`)

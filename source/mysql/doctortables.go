@@ -39,7 +39,7 @@ func (e *examination) tables() error {
 	if captured == 0 {
 		e.add(resilience.Warning, "tables", "check tables.include and tables.exclude, and that the account may see the tables", "no table is captured that exists now")
 	} else {
-		e.good("tables", "%d tables are captured", captured)
+		e.good("tables", "captured now: %s", resilience.Count(captured, "table"))
 	}
 	keyless.tell(e, resilience.Warning, "no_primary_key", "ALTER TABLE ... ADD PRIMARY KEY", "without a primary key, so their records have no key")
 	unsafe.tell(e, resilience.Warning, "not_transactional", "ALTER TABLE ... ENGINE=InnoDB",

@@ -36,10 +36,10 @@ const (
 const (
 	hintAccess = "check user and password, and that the account may connect from this machine"
 	hintGrant  = "run the GRANT statements that cdcd check prints"
-	hintPurged = "what was purged cannot be read any more: restore those logs on the source, start a new generation with a fresh snapshot, " +
-		"or rewind to the present and accept the gap; raise binlog_expire_logs_seconds so that the log outlives the longest outage"
-	hintReset = "the source has lost or reset its log, so positions and GTIDs may mean other changes than before: " +
-		"start a new generation with a fresh snapshot"
+	hintDown   = "start the server, or check hosts, its bind_address and what stands between; cdcd goes on by itself once it answers"
+	hintPurged = "what was purged cannot be read any more: restore those logs on the source and resume, or " + resilience.StartOver +
+		"; raise binlog_expire_logs_seconds so that the log outlives the longest outage"
+	hintReset = "the source has lost or reset its log, so positions and GTIDs may mean other changes than before: " + resilience.StartOver
 	hintClash = "another reader of this server uses our server_id: give each installation and pipeline its own range (server_ids)"
 )
 
@@ -152,8 +152,13 @@ func connectError(op string, err error, worked bool) error {
 	if errors.As(err, &named) {
 		return err
 	}
-	e := causeOf(err).error(op, err)
-	if m := causeOf(err); m.curable && worked {
+	m := causeOf(err)
+	var my *mysqlerr.MyError
+	if errors.As(err, &my) {
+		err = my // without the names of functions around it
+	}
+	e := m.error(op, err)
+	if m.curable && worked {
 		e.Class = resilience.Transient
 	}
 	return e
@@ -182,7 +187,7 @@ func causeOf(err error) meaning {
 	if strings.Contains(err.Error(), "auth plugin") {
 		return meanings[1251]
 	}
-	return meaning{class: resilience.Transient, code: "cannot_connect"}
+	return meaning{class: resilience.Transient, code: "cannot_connect", hint: hintDown}
 }
 
 // noTLS is how go-mysql says that the server cannot do TLS.

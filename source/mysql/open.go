@@ -18,7 +18,7 @@ import (
 func (q *session) admit(ctx context.Context, srv server, from event.Position) error {
 	if from.Server != "" && srv.identity != from.Server {
 		return resilience.Errorf(resilience.Fatal, "foreign_server", opOpen, "%s answers at %s, the position is of %s", srv.identity, q.addr, from.Server).
-			WithHint("point hosts at the server the pipeline started with; following another one is not in this release, so start a new generation to read it")
+			WithHint("point hosts at the server the pipeline started with; following another one is not in this release: to read it, %s", resilience.StartOver)
 	}
 	if srv.id == q.source.replica.id {
 		return meaning{resilience.Fatal, codeClash, "the server itself has our server_id: set server_ids", false}.

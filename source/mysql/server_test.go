@@ -566,6 +566,11 @@ func TestSurvey(t *testing.T) {
 		if err != nil || later.BehindBytes < 300 || later.Expires && later.PurgeIn < time.Hour {
 			t.Fatalf("%+v, %v", later, err)
 		}
+		gone := r.pos
+		gone.File.Name = strings.TrimSuffix(gone.File.Name, "1") + "0"
+		if v, err := r.source.Survey(within(t), gone); err != nil || !v.Purged || v.PurgeIn != 0 {
+			t.Errorf("a purged file: %+v, %v", v, err)
+		}
 	})
 }
 

@@ -150,7 +150,7 @@ func (st *stream) replaced(s *binlog.Statement) error {
 		return nil
 	}
 	return resilience.Errorf(resilience.Fatal, "create_or_replace", opRead, "CREATE OR REPLACE TABLE %s.%s with a SELECT removes rows unseen", s.Tables[0].Database, s.Tables[0].Name).
-		WithHint("exclude the table, or start a new generation with a fresh snapshot after it; DROP and CREATE ... SELECT as two statements are fine")
+		WithHint("exclude the table, or %s; DROP and CREATE ... SELECT as two statements are fine", resilience.StartOver)
 }
 
 func (st *stream) captures(tables []binlog.TableName) bool {
@@ -206,7 +206,7 @@ func (st *stream) statementFormat(what string, concerned bool) error {
 		return nil
 	}
 	return resilience.Errorf(resilience.Fatal, "statement_format_dml", opRead, "a change is logged as a statement: %s", what).
-		WithHint("SET GLOBAL binlog_format = ROW, end the sessions that set their own, and start a new generation: the rows of this statement are not in the log")
+		WithHint("SET GLOBAL binlog_format = ROW, end the sessions that set their own, and %s; the rows of this statement are not in the log", resilience.StartOver)
 }
 
 // head is the first word of a statement: no values get into errors.

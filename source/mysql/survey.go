@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/cdcd-io/cdcd/event"
@@ -27,6 +28,10 @@ func (s *Source) Survey(ctx context.Context, at event.Position) (source.Survey, 
 	}
 	var v source.Survey
 	v.BehindBytes = behind(files, at)
+	if purged(files, at) {
+		v.Expires, v.Purged = true, true
+		return v, nil
+	}
 	retention, err := q.retention(ctx)
 	if err != nil || retention == 0 {
 		return v, err
@@ -40,6 +45,11 @@ func (s *Source) Survey(ctx context.Context, at event.Position) (source.Survey, 
 		v.PurgeIn = max(0, retention-now.Sub(time.Unix(int64(at.File.StampTime), 0)))
 	}
 	return v, nil
+}
+
+// purged reports whether the file of a position is gone from the list.
+func purged(files []logFile, at event.Position) bool {
+	return at.File.Name != "" && !slices.ContainsFunc(files, func(f logFile) bool { return f.name == at.File.Name })
 }
 
 // behind adds up what lies after a position: all of the log when its file is gone.

@@ -175,7 +175,7 @@ func (st *stream) checkOrder() error {
 // rising, which MariaDB allows.
 func outOfOrder(format string, args ...any) error {
 	return resilience.Errorf(resilience.Fatal, "gtid_out_of_order", opRead, format+": numbers of a domain must rise", args...).
-		WithHint("set gtid_strict_mode=ON on the source, give writers on different servers different gtid_domain_id, and start a new generation")
+		WithHint("set gtid_strict_mode=ON on the source, give writers on different servers different gtid_domain_id, and %s", resilience.StartOver)
 }
 
 // checkSeam refuses what lies before the position in the same log: then the
@@ -188,7 +188,7 @@ func (st *stream) checkSeam() error {
 	}
 	return resilience.Errorf(resilience.Fatal, "gtid_set_incomplete", opRead,
 		"%s lies before the position %s:%d but not in its GTID set", st.tx.gtid, from.File.Name, from.Offset).
-		WithHint("GTIDs were turned on after the pipeline started, or the log was reset: start a new generation")
+		WithHint("GTIDs were turned on after the pipeline started, or the log was reset: %s", resilience.StartOver)
 }
 
 func (st *stream) fillBegin(ev *event.Event) {
@@ -299,7 +299,7 @@ func (st *stream) incident() error {
 		return err
 	}
 	return resilience.Errorf(resilience.Fatal, "incident", opRead, "the source lost events here: %s", reason).
-		WithHint("the log does not hold all changes any more: start a new generation with a fresh snapshot")
+		WithHint("the log does not hold all changes any more: %s", resilience.StartOver)
 }
 
 // xaPrepare stops, but for a transaction that commits in one phase and has
@@ -321,7 +321,7 @@ func (st *stream) xaPrepare(ev *event.Event) (bool, error) {
 
 func errXA(what string) error {
 	return resilience.Errorf(resilience.Fatal, codeXA, opRead, "%s", what).
-		WithHint("XA transactions are not in this release: commit what XA RECOVER lists, keep XA away from this server, and start a new generation")
+		WithHint("XA transactions are not in this release: commit what XA RECOVER lists, keep XA away from this server, and %s", resilience.StartOver)
 }
 
 func (st *stream) unexpected(what string) error {
