@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"runtime/pprof"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -91,15 +89,3 @@ func (m *memory) Save(_ context.Context, cp checkpoint.Checkpoint) error {
 	m.reached(cp)
 	return nil
 }
-
-func profileTo(f *os.File) (func(), error) {
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, err
-	}
-	return func() {
-		pprof.StopCPUProfile()
-		_ = f.Close()
-	}, nil
-}
-
-func fileName(s string) string { return strings.NewReplacer(" ", "-", ",", "").Replace(s) }

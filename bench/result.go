@@ -4,18 +4,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
-	"syscall"
 	"time"
 )
 
-// target is where the reference log lies and where it ends.
+// target is where the log lies and where it ends.
 type target struct {
 	Flavor, Host, User, Password string
 	Port                         uint16
 	StartFile, EndFile           string
 	StartOffset, EndOffset       uint64
-	EndGTIDs                     string
+	EndGTIDs                     string // "": no end, see cdcd
 	Checkpoint                   []byte // of the start
 	Kafka                        string
 	Dir                          string
@@ -24,7 +22,7 @@ type target struct {
 
 // counts is what one measurement went through.
 type counts struct {
-	Rows, Bytes, Messages int64
+	Rows, Bytes int64
 }
 
 // result is one line of output.
@@ -43,17 +41,10 @@ type result struct {
 
 // measure runs one measurement in a process of its own.
 func measure(name string, t target) (result, error) {
-	spec, err := json.Marshal(t)
+	cmd, err := childCommand(name, t)
 	if err != nil {
 		return result{}, err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return result{}, err
-	}
-	cmd := exec.Command(self, "measure", name)
-	cmd.Env = append(os.Environ(), "CDCD_BENCH_TARGET="+string(spec))
-	cmd.Stderr = os.Stderr
 	began := time.Now()
 	out, err := cmd.Output()
 	took := time.Since(began)
@@ -68,11 +59,8 @@ func measure(name string, t target) (result, error) {
 }
 
 func newResult(name string, took time.Duration, p *os.ProcessState, c counts) result {
-	cpu := p.UserTime() + p.SystemTime()
-	r := result{Name: name, Seconds: took.Seconds(), CPUSeconds: cpu.Seconds(), Rows: c.Rows}
-	if ru, ok := p.SysUsage().(*syscall.Rusage); ok {
-		r.PeakRSSMiB = float64(ru.Maxrss) / 1024
-	}
+	cpu, rss := usage(p)
+	r := result{Name: name, Seconds: took.Seconds(), CPUSeconds: cpu.Seconds(), PeakRSSMiB: rss, Rows: c.Rows}
 	r.MBPerSecond = float64(c.Bytes) / 1e6 / took.Seconds()
 	if c.Rows > 0 {
 		r.RowsPerSecond = float64(c.Rows) / took.Seconds()
