@@ -55,7 +55,7 @@ type Tx struct {
 
 	Rows   uint64       // captured rows in all pieces
 	Tables []TableCount // captured tables in order of first touch, with their row counts
-	DDL    *DDL         // set when the transaction is a DDL statement; then Rows is 0
+	DDL    *DDL         // set when the transaction is a DDL statement on captured tables; then Rows is 0
 	Silent bool         // moves the position without being a transaction: Seq does not rise
 	Key    string       // GTID text, or "file:offset" of Begin where GTID is off; the transaction id in headers and envelopes
 }

@@ -123,6 +123,9 @@ func outcome(ev *event.Event, rows []string) string {
 	case ev.Kind == event.EvRollback:
 		return "rollback"
 	case ev.Kind == event.EvDDL:
+		if ev.DDL == nil {
+			return "ddl"
+		}
 		text := "ddl"
 		for _, d := range ev.DDL.Tables {
 			text += fmt.Sprintf(" %d:%s", ev.DDL.Kind, d.Name)

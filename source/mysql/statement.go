@@ -131,7 +131,7 @@ func (st *stream) rolledBack(ev *event.Event, first bool) (bool, error) {
 // ddl ends the transaction with the statement.
 func (st *stream) ddl(ev *event.Event, q *binlog.Query, s *binlog.Statement) (bool, error) {
 	found, err := st.finish(ev, event.EvDDL)
-	if found {
+	if found && st.concerns(s) {
 		ev.DDL = &event.DDL{Database: q.Database, SQL: q.SQL, Kind: s.Kind.DDL(), Tables: st.removed(s)}
 		if s.Replace {
 			ev.DDL.Kind = event.DDLDrop
@@ -141,6 +141,13 @@ func (st *stream) ddl(ev *event.Event, q *binlog.Query, s *binlog.Statement) (bo
 		st.source.tables.forget(s)
 	}
 	return found, err
+}
+
+// concerns reports whether a statement is handed on: it names a captured table,
+// or removes a database. Others tell readers of tables nothing, and the text of
+// some, such as CREATE USER, is none of their business.
+func (st *stream) concerns(s *binlog.Statement) bool {
+	return s.Kind == binlog.StatementDropDatabase || st.captures(s.Tables)
 }
 
 // replaced stops at CREATE OR REPLACE TABLE ... SELECT: the rows of the former
