@@ -22,6 +22,7 @@ type dispatcher struct {
 	cur       *unit     // being filled, nil when none
 	quietTill time.Time // when a unit of quiet ends only must leave
 	beatAt    time.Time // when the next heartbeat record is due
+	inside    bool      // the last piece taken does not end its transaction
 	ratio     ratio
 }
 
@@ -46,6 +47,11 @@ func (l *line) dispatch(ctx context.Context, s *stage) error {
 
 // step waits for a piece, or for a due time, and sends what is ready on.
 func (d *dispatcher) step(ctx context.Context) error {
+	if due := d.dueTime(); !due.IsZero() && !time.Now().Before(due) {
+		if err := d.due(ctx); err != nil { // however many pieces wait
+			return err
+		}
+	}
 	d.s.is(idle)
 	p, err := d.next(ctx)
 	if err != nil {
@@ -77,7 +83,13 @@ func (d *dispatcher) next(ctx context.Context) (*event.Piece, error) {
 	return p, err
 }
 
+// dueTime is when the next unit without pieces must leave. Inside a transaction
+// there is none: a unit that is not open says that none is, and a sink ends its
+// own transaction behind it.
 func (d *dispatcher) dueTime() time.Time {
+	if d.inside {
+		return time.Time{}
+	}
 	due := d.beatAt
 	if d.cur != nil && (due.IsZero() || d.quietTill.Before(due)) {
 		due = d.quietTill
@@ -137,6 +149,7 @@ func (d *dispatcher) take(ctx context.Context, p *event.Piece) error {
 	if err := d.unit(ctx); err != nil {
 		return err
 	}
+	d.inside = !p.Last
 	if quiet(p) {
 		d.cur.skip(p)
 		return nil

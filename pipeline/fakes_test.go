@@ -116,10 +116,12 @@ type lines struct {
 	route  *format.Route
 	reader event.RowReader
 	poison int64
+	slow   time.Duration // for a piece
 	text   []byte
 }
 
 func (e *lines) Encode(p *event.Piece, out format.Emitter) error {
+	time.Sleep(e.slow)
 	for c, err := range p.Rows(&e.reader) {
 		if err != nil {
 			return err
@@ -151,6 +153,8 @@ type memory struct {
 	refuse  map[int]error // by number of the batch, once
 	batches int
 	mute    bool // acknowledge nothing
+	inside  bool // the last batch was open
+	torn    int  // batches that end nothing and are not open, behind one that is
 	queue   chan memoryBatch
 	wg      sync.WaitGroup
 }
@@ -234,6 +238,10 @@ func (m *memory) take(b sink.Batch) error {
 	if err := m.refuse[m.batches]; err != nil {
 		return err
 	}
+	if m.inside && !b.Open && len(b.Ends) == 0 {
+		m.torn++
+	}
+	m.inside = b.Open
 	m.ids = append(m.ids, b.Packed.(*packedIDs).ids...)
 	if n := len(b.Ends); n > 0 {
 		m.seq = b.Ends[n-1].Seq

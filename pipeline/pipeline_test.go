@@ -17,6 +17,7 @@ type fixture struct {
 	dst    *memory
 	cfg    Config
 	poison int64
+	slow   time.Duration // of the encoder, for a piece
 
 	p          *Pipeline
 	soft, hard context.CancelFunc
@@ -42,7 +43,7 @@ func (f *fixture) start(t *testing.T) {
 	t.Helper()
 	p, err := New(f.cfg, Deps{
 		Source: f.src, Sink: f.dst, Store: f.dst,
-		Encoder: func(r *format.Routes) format.Encoder { return &lines{route: r.Topic("t"), poison: f.poison} },
+		Encoder: func(r *format.Routes) format.Encoder { return &lines{route: r.Topic("t"), poison: f.poison, slow: f.slow} },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -259,4 +260,32 @@ func TestGiantAmongTiny(t *testing.T) {
 	if peakRing > 9<<20 || peakOut > 8<<20 {
 		t.Errorf("peaks: ring %d, output %d", peakRing, peakOut)
 	}
+}
+
+// TestHeartbeatsKeepOutOfTransactions: a transaction that is read back slowly
+// leaves time for heartbeats to become due in its midst. A unit of theirs there
+// would tell the sink that no transaction is open.
+func TestHeartbeatsKeepOutOfTransactions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, 1, 5000, 1)
+		f.src.body = 300
+		f.slow = 50 * time.Millisecond
+		f.cfg.HeartbeatInterval = 10 * time.Millisecond
+		f.cfg.UnitBytes = 64 << 10
+		f.cfg.Buffer.PieceBytes, f.cfg.Buffer.ReadBackPieces = 64<<10, 2
+		f.cfg.Buffer.MaxTxBytes, f.cfg.Buffer.RingBytes = 256<<10, 1<<20
+		f.start(t)
+		f.settle(t, 3)
+		f.soft()
+		if err := <-f.result; err != nil {
+			t.Fatal(err)
+		}
+		f.wantAll(t, false)
+		if f.p.Status().SpilledTx == 0 {
+			t.Error("nothing was read back from disk")
+		}
+		if f.dst.torn > 0 {
+			t.Errorf("%d batches say that no transaction is open inside one", f.dst.torn)
+		}
+	})
 }
