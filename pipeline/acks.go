@@ -19,18 +19,16 @@ type ackBook struct {
 	acked   uint64
 	ended   bool // send adds no more
 	err     error
-	hanging string
 	owed    bool // the last safe checkpoint was not stored
 
 	over   chan struct{} // closed when send has ended and all is acknowledged, or one failed
-	hangs  chan struct{} // closed when a stage was found hanging
 	failed chan struct{} // closed when a batch failed
 }
 
 func (a *ackBook) open(cp checkpoint.Checkpoint) {
 	a.cp = cp
 	a.tracker = checkpoint.NewTracker(cp.Position.Clone(), cp.Sink)
-	a.over, a.hangs, a.failed = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	a.over, a.failed = make(chan struct{}), make(chan struct{})
 }
 
 // add enters a unit that is about to be sent and copies its ends.
@@ -135,21 +133,6 @@ func (a *ackBook) lag(now time.Time) time.Duration {
 		return 0
 	}
 	return now.Sub(t)
-}
-
-func (a *ackBook) hang(stage string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.hanging = stage
-	closeOnce(a.hangs)
-}
-
-func (a *ackBook) stalled() <-chan struct{} { return a.hangs }
-
-func (a *ackBook) hung() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.hanging
 }
 
 // fifo is a queue of times that reuses its memory; it never holds more than

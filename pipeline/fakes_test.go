@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cdcd-io/cdcd/checkpoint"
@@ -24,6 +25,7 @@ type script struct {
 	mu    sync.Mutex
 	opens []uint64         // Seq at which streams were opened
 	fail  map[uint64]error // error to return once before this transaction
+	drops time.Duration    // how long the step before the first transaction takes
 }
 
 var scriptTable = eventtest.Orders()
@@ -58,7 +60,11 @@ type scriptStream struct {
 	tx  uint64 // finished
 	row int    // of the transaction after it; -1 before its Begin
 	in  bool
+
+	received atomic.Uint64
 }
+
+func (t *scriptStream) Pulse() (uint64, bool) { return t.received.Load(), false }
 
 var scriptFile = &event.LogFile{Name: "log.000001", StampTime: 1, StampServer: 1}
 
@@ -83,6 +89,10 @@ func (t *scriptStream) Next(ctx context.Context, ev *event.Event) error {
 	case !t.in:
 		if err := t.s.takeFailure(n); err != nil {
 			return err
+		}
+		for end := time.Now().Add(t.s.drops); n == 1 && time.Now().Before(end); {
+			time.Sleep(time.Second)
+			t.received.Add(1 << 20)
 		}
 		t.in, t.row = true, 0
 		ev.Kind, ev.Coord, ev.GTID, ev.Time = event.EvBegin, at, gtid, time.Now()
@@ -117,6 +127,7 @@ type lines struct {
 	reader event.RowReader
 	poison int64
 	slow   time.Duration // for a piece
+	hang   chan struct{} // where the poison makes it hang, not fail
 	text   []byte
 }
 
@@ -127,6 +138,9 @@ func (e *lines) Encode(p *event.Piece, out format.Emitter) error {
 			return err
 		}
 		id := c.After[0].Num
+		if id == e.poison && e.hang != nil {
+			<-e.hang
+		}
 		if id == e.poison {
 			return resilience.Errorf(resilience.Poison, "bad_row", "encode", "row %d", id)
 		}
@@ -153,6 +167,7 @@ type memory struct {
 	refuse  map[int]error // by number of the batch, once
 	batches int
 	mute    bool // acknowledge nothing
+	away    bool // Connect waits
 	inside  bool // the last batch was open
 	torn    int  // batches that end nothing and are not open, behind one that is
 	queue   chan memoryBatch
@@ -193,8 +208,12 @@ func (p *idPacker) Pack() (sink.Packed, error) {
 
 func (m *memory) Packer() sink.Packer { return &idPacker{cur: &packedIDs{}} }
 
-func (m *memory) Connect(_ context.Context, _ uint64, cp checkpoint.Checkpoint) (checkpoint.Checkpoint, error) {
+func (m *memory) Connect(ctx context.Context, _ uint64, cp checkpoint.Checkpoint) (checkpoint.Checkpoint, error) {
 	m.stop()
+	if m.away {
+		<-ctx.Done()
+		return cp, resilience.Errorf(resilience.Transient, "away", "connect", "%w", context.Cause(ctx))
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.queue = make(chan memoryBatch, unitsInFlight)

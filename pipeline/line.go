@@ -3,7 +3,9 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/cdcd-io/cdcd/checkpoint"
 	"github.com/cdcd-io/cdcd/format"
 	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/source"
 	"github.com/cdcd-io/cdcd/txbuffer"
 )
 
@@ -32,10 +35,12 @@ type line struct {
 	order chan *unit // dispatch → send, order of the log
 
 	acks   ackBook
-	stages []*stage // read, dispatch, send, encode…: for the watchdog
+	stages []*stage // read, dispatch, send, save, encode…: for the watchdog
 
 	readSeq  atomic.Uint64 // read: transactions put into the ring
 	lastSeen atomic.Int64  // read: when the source was last heard of, unix nanoseconds
+	stream   atomic.Value  // read: the source.Pulser that is open, for the watchdog
+	readErr  error         // read: what ended the reading; it ends the line once all before it is delivered
 }
 
 // runLine goes from the stored checkpoint to the first error (returned), or to
@@ -43,7 +48,10 @@ type line struct {
 func (p *Pipeline) runLine(soft, hard context.Context) (err error) {
 	soft, stop := p.lineContext(soft)
 	defer stop()
-	cp, err := p.open(hard)
+	cp, err := p.openUntil(soft, hard)
+	if errors.Is(err, errGivenUp) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -86,12 +94,11 @@ func (p *Pipeline) newLine(cp checkpoint.Checkpoint) (*line, error) {
 
 // run starts every goroutine of the line and joins them. Soft ends the reading;
 // the others end when what was read has passed them.
-func (l *line) run(soft, hard context.Context) (err error) {
-	defer func() { err = errors.Join(err, l.ring.Close(context.Canceled)) }()
+func (l *line) run(soft, hard context.Context) error {
 	ctx, cancel := context.WithCancelCause(hard)
 	defer cancel(nil)
 	g, ctx := errgroup.WithContext(ctx)
-	read, dispatch, send := l.stage("read"), l.stage("dispatch"), l.stage("send")
+	read, dispatch, send, save := l.stage("read"), l.stage("dispatch"), l.stage("send"), l.stage("save")
 
 	g.Go(func() error { return l.read(ctx, soft, read) })
 	g.Go(func() error { return l.dispatch(ctx, dispatch) })
@@ -100,30 +107,62 @@ func (l *line) run(soft, hard context.Context) (err error) {
 		g.Go(func() error { return l.encode(ctx, w) })
 	}
 	g.Go(func() error { return l.send(ctx, send) })
-	g.Go(func() error { return l.save(ctx) })
+	g.Go(func() error { return l.save(ctx, save) })
 	g.Go(func() error { return l.watch(ctx) })
-	return l.join(g)
+	err, joined := l.join(ctx, hard, g)
+	if !joined {
+		return err // the ring too is left alone: whoever hangs may hold it
+	}
+	if err == nil {
+		err = l.readErr
+	}
+	if closeErr := l.ring.Close(context.Canceled); closeErr != nil {
+		err = errors.Join(err, closeErr)
+	}
+	return err
 }
 
-// join waits for the stages. One that does not end in time after the line's end
+// join waits for the stages, whatever ended the line: its work, an error, the
+// watchdog, the hard stop. One that does not end in time after it was told to
 // would be a second writer beside the next line: that stops the pipeline.
-func (l *line) join(g *errgroup.Group) error {
+func (l *line) join(ctx, hard context.Context, g *errgroup.Group) (err error, joined bool) {
 	done := make(chan error, 1)
 	go func() { done <- g.Wait() }()
 	select {
 	case err := <-done:
-		return err
-	case <-l.acks.stalled():
+		return err, true
+	case <-ctx.Done():
 	}
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(closeTimeout):
-		return &resilience.Error{
-			Class: resilience.Fatal, Code: "stage_hangs", Op: "end line", At: "stage " + l.acks.hung(),
-			Err:  errors.New("the stage does not end when it is told to"),
-			Hint: "restart the process; the goroutine dump in the log shows where the stage hangs",
+	limit := time.NewTimer(max(l.p.cfg.StallAfter, closeTimeout))
+	defer limit.Stop()
+	stopped := hard.Done()
+	for {
+		select {
+		case err := <-done:
+			return err, true
+		case <-stopped:
+			limit.Reset(closeTimeout)
+			stopped = nil
+		case <-limit.C:
+			return l.hangs(context.Cause(ctx)), false
 		}
+	}
+}
+
+// hangs is the end of a line of which a stage does not end.
+func (l *line) hangs(cause error) error {
+	name := ""
+	for i, s := range l.stages {
+		if doing(s.state.Load()) != finished {
+			name = l.stageName(i)
+			break
+		}
+	}
+	l.p.deps.Log.Error("stage does not end, the pipeline stops", "stage", name, "goroutines", goroutines())
+	return &resilience.Error{
+		Class: resilience.Fatal, Code: "stage_hangs", Op: "end line", At: "stage " + name,
+		Err:  fmt.Errorf("the stage does not end when it is told to; the line ended because of: %v", cause),
+		Hint: "restart the process; the goroutine dump in the log shows where the stage hangs",
 	}
 }
 
@@ -157,13 +196,32 @@ func (l *line) watch(ctx context.Context) error {
 func (l *line) pulses() []pulse {
 	out := make([]pulse, 0, len(l.stages)+1)
 	for i, s := range l.stages {
-		name := s.name
-		if name == "encode" {
-			name += " " + string(rune('0'+i%10))
-		}
-		out = append(out, pulse{stage: name, doing: doing(s.state.Load()), beats: s.beats.Load()})
+		out = append(out, pulse{stage: l.stageName(i), doing: doing(s.state.Load()), beats: s.beats.Load()})
 	}
+	l.addStream(&out[0])
 	return append(out, l.sinkPulse())
+}
+
+// stageName tells the encoders apart.
+func (l *line) stageName(i int) string {
+	if l.stages[i].name == "encode" {
+		return "encode " + strconv.Itoa(i)
+	}
+	return l.stages[i].name
+}
+
+// addStream adds what the open stream knows to the pulse of read: it may be
+// busy inside one step for long, and waiting for the server is no stall.
+func (l *line) addStream(read *pulse) {
+	st, ok := l.stream.Load().(source.Pulser)
+	if !ok || read.doing != working {
+		return
+	}
+	progress, waiting := st.Pulse()
+	read.beats += progress
+	if waiting {
+		read.doing = idle
+	}
 }
 
 // sinkPulse is the sink as a stage: it works while batches are unacknowledged.
@@ -174,10 +232,15 @@ func (l *line) sinkPulse() pulse {
 		p.doing = working
 	}
 	p.beats = acked
-	if r, ok := l.p.deps.Sink.(Retrier); ok && r.Retrying() {
+	if l.sinkRetrying() {
 		p.doing = retrying
 	}
 	return p
+}
+
+func (l *line) sinkRetrying() bool {
+	r, ok := l.p.deps.Sink.(Retrier)
+	return ok && r.Retrying()
 }
 
 // Retrier is an optional interface of a sink that retries in place: while
@@ -185,17 +248,19 @@ func (l *line) sinkPulse() pulse {
 type Retrier interface{ Retrying() bool }
 
 func (l *line) stalled(name string) error {
-	buf := make([]byte, 1<<20)
-	buf = buf[:runtime.Stack(buf, true)]
-	l.p.deps.Log.Error("stage makes no progress, the line restarts", "stage", name, "goroutines", string(buf))
+	l.p.deps.Log.Error("stage makes no progress, the line restarts", "stage", name, "goroutines", goroutines())
 	if o := l.p.deps.Observer.Stalled; o != nil {
 		o(name)
 	}
-	l.acks.hang(name)
 	return &resilience.Error{
 		Class: resilience.Transient, Code: codeStalled, Op: "run line", At: "stage " + name,
 		Err: errors.New("no progress for " + l.p.cfg.StallAfter.String() + " though there was work and room"),
 	}
+}
+
+func goroutines() string {
+	buf := make([]byte, 1<<20)
+	return string(buf[:runtime.Stack(buf, true)])
 }
 
 // newEncoder makes the encoder of one worker.
@@ -210,4 +275,7 @@ func (l *line) fill(s *Status) {
 	s.RingBytes, s.SpillBytes, s.SpilledTx = st.Bytes, st.SpillBytes, st.SpilledTxs
 	s.LastEvent = time.Unix(0, l.lastSeen.Load())
 	s.LagSeconds = l.acks.lag(time.Now()).Seconds()
+	if s.State == Running && l.sinkRetrying() {
+		s.State = Retrying
+	}
 }

@@ -44,7 +44,7 @@ type Pipeline struct {
 	stopRun func()        // ends the running line softly; nil while none runs
 }
 
-// ErrPaused is the cause with which Pause ends a line.
+// errPaused is the cause with which Pause ends a line.
 var errPaused = errors.New("paused by an operator")
 
 // New checks the configuration and returns a pipeline that has not started.
@@ -86,18 +86,16 @@ func (p *Pipeline) lines(soft, hard context.Context) error {
 		if hard.Err() != nil {
 			return context.Cause(hard)
 		}
-		if soft.Err() != nil && err == nil {
-			return nil
+		if err == nil {
+			continue // paused, or told to stop
 		}
-		if err == nil || errors.Is(err, errPaused) {
-			continue // paused
-		}
-		if err := stalls.judge(err, p.status.ackedSeq()); err != nil {
+		if err = stalls.judge(err, p.status.ackedSeq()); !healing(err) {
 			return err
 		}
-		if healing(err) {
-			p.deps.Log.Warn("line ended, going on from the checkpoint", "err", err, "class", resilience.ClassOf(err))
+		if soft.Err() != nil {
+			return nil // the next start goes on from the checkpoint
 		}
+		p.deps.Log.Warn("line ended, going on from the checkpoint", "err", err, "class", resilience.ClassOf(err))
 		if err := p.wait(soft, "line", p.lineRetry, err); err != nil && soft.Err() == nil {
 			return err
 		}
@@ -124,7 +122,7 @@ func (p *Pipeline) wait(ctx context.Context, where string, r *resilience.Retry, 
 	return r.Wait(ctx, cause)
 }
 
-// stallCount turns a line that stalls twice without progress into an end.
+// stallCount makes the error of a line that stalls twice without progress Fatal.
 type stallCount struct {
 	seen bool
 	seq  uint64
@@ -133,7 +131,7 @@ type stallCount struct {
 func (s *stallCount) judge(err error, seq uint64) error {
 	if resilience.CodeOf(err) != codeStalled {
 		s.seen = false
-		return nil
+		return err
 	}
 	if s.seen && s.seq == seq {
 		return &resilience.Error{
@@ -142,7 +140,7 @@ func (s *stallCount) judge(err error, seq uint64) error {
 		}
 	}
 	s.seen, s.seq = true, seq
-	return nil
+	return err
 }
 
 // Pause ends the line softly and keeps the pipeline from starting another until
@@ -210,6 +208,22 @@ func (p *Pipeline) closeSink(hard context.Context) error {
 
 // closeTimeout bounds the closing of a sink whose work is done or given up.
 const closeTimeout = 10 * time.Second
+
+// openUntil is open, given up when soft ends: nothing is in hand yet. That is no
+// error then.
+func (p *Pipeline) openUntil(soft, hard context.Context) (checkpoint.Checkpoint, error) {
+	ctx, cancel := context.WithCancelCause(hard)
+	defer cancel(nil)
+	defer context.AfterFunc(soft, func() { cancel(context.Cause(soft)) })()
+	cp, err := p.open(ctx)
+	if soft.Err() != nil && (err == nil || healing(err)) {
+		return cp, errGivenUp
+	}
+	return cp, err
+}
+
+// errGivenUp says that a line was told to end before it began.
+var errGivenUp = errors.New("told to stop while connecting")
 
 // open finds the place to go on from: what the store holds, corrected by what
 // the sink holds, or, at a first start, the end of the source's log, which is

@@ -18,6 +18,7 @@ type fixture struct {
 	cfg    Config
 	poison int64
 	slow   time.Duration // of the encoder, for a piece
+	hang   chan struct{} // of the encoder, at the poison
 
 	p          *Pipeline
 	soft, hard context.CancelFunc
@@ -43,7 +44,9 @@ func (f *fixture) start(t *testing.T) {
 	t.Helper()
 	p, err := New(f.cfg, Deps{
 		Source: f.src, Sink: f.dst, Store: f.dst,
-		Encoder: func(r *format.Routes) format.Encoder { return &lines{route: r.Topic("t"), poison: f.poison, slow: f.slow} },
+		Encoder: func(r *format.Routes) format.Encoder {
+			return &lines{route: r.Topic("t"), poison: f.poison, slow: f.slow, hang: f.hang}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -286,6 +289,104 @@ func TestHeartbeatsKeepOutOfTransactions(t *testing.T) {
 		}
 		if f.dst.torn > 0 {
 			t.Errorf("%d batches say that no transaction is open inside one", f.dst.torn)
+		}
+	})
+}
+
+// TestReadErrorComesBehindWhatWasRead: an error that waiting does not heal stops
+// the pipeline right in front of the transaction it is about, every time.
+func TestReadErrorComesBehindWhatWasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(200, 3)...)
+		f.cfg.UnitBytes = 4 << 10
+		f.dst.delay = 20 * time.Millisecond
+		f.src.fail[151] = resilience.Errorf(resilience.Fatal, "statement", "read", "a statement")
+		f.start(t)
+		if err := <-f.result; resilience.CodeOf(err) != "statement" {
+			t.Fatalf("ended with %v", err)
+		}
+		if f.dst.cp.Position.Seq != 150 || len(f.dst.ids) != 450 {
+			t.Fatalf("stored seq %d, %d rows delivered; want all 150 transactions before", f.dst.cp.Position.Seq, len(f.dst.ids))
+		}
+	})
+}
+
+// TestHungStageIsNoSilentEnd: an error ends the line while a stage hangs that the
+// watchdog does not judge any more.
+func TestHungStageIsNoSilentEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(40, 1)...)
+		f.cfg.UnitBytes = 4 << 10
+		f.cfg.StallAfter = 20 * time.Second
+		f.poison, f.hang = 40*1_000_000, make(chan struct{})
+		f.src.rows[39] = 100 // the unit of its own is rendered while those before it are refused
+		f.dst.delay = time.Second
+		f.dst.refuse[1] = resilience.Errorf(resilience.Transient, "lost", "send", "connection lost")
+		f.start(t)
+		err := <-f.result
+		close(f.hang)
+		if resilience.CodeOf(err) != "stage_hangs" || resilience.ClassOf(err) != resilience.Fatal {
+			t.Fatalf("ended with %v", err)
+		}
+	})
+}
+
+func TestSoftStopAndPauseWhileConnecting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, 1)
+		f.dst.away = true
+		f.start(t)
+		time.Sleep(time.Second)
+		f.p.Pause()
+		synctest.Wait()
+		if s := f.p.Status(); s.State != Paused {
+			t.Fatalf("status %+v", s)
+		}
+		f.p.Resume()
+		time.Sleep(time.Second)
+		f.soft()
+		synctest.Wait()
+		select {
+		case err := <-f.result:
+			if err != nil {
+				t.Fatal(err)
+			}
+		default:
+			t.Fatal("it does not end")
+		}
+	})
+}
+
+// TestFatalDuringSoftStopIsTold: what ends a line for good is no silent success
+// because a stop was under way.
+func TestFatalDuringSoftStopIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(20, 1)...)
+		f.dst.delay = 10 * time.Second
+		f.dst.refuse[1] = resilience.Errorf(resilience.Fatal, "refused", "send", "too large")
+		f.start(t)
+		time.Sleep(time.Second)
+		f.soft()
+		if err := <-f.result; resilience.CodeOf(err) != "refused" {
+			t.Fatalf("ended with %v", err)
+		}
+	})
+}
+
+// TestLongStepsOfTheStreamAreNoStall: a stream that passes over gigabytes of
+// what nobody wants is busy inside one step.
+func TestLongStepsOfTheStreamAreNoStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(3, 1)...)
+		f.src.drops = 10 * time.Minute
+		f.start(t)
+		time.Sleep(11 * time.Minute)
+		if f.src.opened() != 1 || f.p.Status().Seq != 3 {
+			t.Fatalf("%d lines, status %+v", f.src.opened(), f.p.Status())
+		}
+		f.soft()
+		if err := <-f.result; err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -13,7 +13,9 @@ import (
 
 // read assembles the source's events into the ring until soft ends. A lost
 // connection is opened again right behind the last whole transaction; the
-// unfinished one is dropped and comes again.
+// unfinished one is dropped and comes again. Any other error ends the line once
+// what was read before it is delivered, so that the position a person then sees
+// is the one in front of the trouble.
 func (l *line) read(ctx, soft context.Context, s *stage) error {
 	defer s.is(finished)
 	asm := txbuffer.NewAssembler(l.start.Position, l.ring)
@@ -30,7 +32,9 @@ func (l *line) read(ctx, soft context.Context, s *stage) error {
 			return context.Cause(ctx)
 		}
 		if resilience.ClassOf(err) != resilience.Transient {
-			return err
+			l.readErr = err
+			l.ring.CloseSoft()
+			return nil
 		}
 		s.is(retrying)
 		if err := l.waitSource(reading, err); err != nil && soft.Err() == nil {
@@ -48,12 +52,30 @@ func (l *line) waitSource(ctx context.Context, cause error) error {
 func (l *line) readStream(ctx context.Context, asm *txbuffer.Assembler, s *stage) error {
 	s.is(working)
 	failpoint.Hit("read.open")
+	s.is(idle) // every step of opening waits for the server, and has a deadline
 	st, err := l.p.deps.Source.Open(ctx, asm.Position())
 	if err != nil {
 		return err
 	}
 	defer st.Close()
+	l.stream.Store(pulserOf(st))
 	return l.pump(ctx, st, asm, s)
+}
+
+// pulserOf is the stream's own pulse, or one that never beats.
+func pulserOf(st source.Stream) pulser {
+	p, _ := st.(source.Pulser)
+	return pulser{p}
+}
+
+// pulser lets streams of any type follow one another in an atomic.Value.
+type pulser struct{ source.Pulser }
+
+func (p pulser) Pulse() (progress uint64, waiting bool) {
+	if p.Pulser == nil {
+		return 0, false
+	}
+	return p.Pulser.Pulse()
 }
 
 func (l *line) pump(ctx context.Context, st source.Stream, asm *txbuffer.Assembler, s *stage) error {

@@ -34,3 +34,12 @@ type Stream interface {
 	// Close ends the connection. Calling it twice is fine.
 	Close() error
 }
+
+// Pulser is an optional interface of a Stream. One step of a stream may take
+// long: whoever watches it asks here, from any goroutine, whether it moves.
+type Pulser interface {
+	// Pulse returns a count that rises with all that is received, and whether
+	// the stream is waiting for the server, which it does no longer than its
+	// own deadlines let it.
+	Pulse() (progress uint64, waiting bool)
+}

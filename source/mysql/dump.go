@@ -135,8 +135,8 @@ func (q *session) send(p []byte) error {
 // link takes the connection over once a dump was asked for: from here on its
 // packets are read by us alone. All answers before were read to their end, so
 // the client's own buffer is empty.
-func (q *session) link(silence time.Duration) (*wire, *framer) {
+func (q *session) link(silence time.Duration, p *pulse) (*wire, *framer) {
 	_ = q.Conn.Conn.Conn.SetDeadline(time.Time{})
-	w := &wire{conn: q.Conn.Conn.Conn, silence: silence}
+	w := &wire{conn: q.Conn.Conn.Conn, silence: silence, pulse: p}
 	return w, newFramer(w, q.Sequence)
 }

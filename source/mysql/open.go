@@ -118,7 +118,7 @@ func (s *Source) stamped(ctx context.Context, file string) (event.LogFile, error
 	if err := q.dumpFrom(file, 4, flagNonBlock, 0); err != nil {
 		return f, err
 	}
-	w, frames := q.link(s.cfg.QueryTimeout)
+	w, frames := q.link(s.cfg.QueryTimeout, &pulse{})
 	defer context.AfterFunc(ctx, w.interrupt)()
 	for {
 		ev, large, err := frames.next()

@@ -112,7 +112,7 @@ func replay(t testing.TB, flavor event.Flavor, r io.Reader, change func(*Config)
 	st.flavor, st.byGTID = flavor, true
 	conn := &tape{r: r}
 	st.conn = conn
-	st.wire = &wire{conn: conn, silence: time.Minute}
+	st.wire = &wire{conn: conn, silence: time.Minute, pulse: &st.pulse}
 	st.frames = newFramer(st.wire, 1)
 	st.begin()
 	t.Cleanup(func() { _ = st.Close() })

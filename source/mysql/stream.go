@@ -25,6 +25,7 @@ type stream struct {
 
 	conn   net.Conn
 	wire   *wire
+	pulse  pulse
 	frames *framer
 	format *binlog.Format
 	cur    current
@@ -84,7 +85,7 @@ func (st *stream) open(ctx context.Context) error {
 	if err := st.dump(ctx, q); err != nil {
 		return err
 	}
-	st.wire, st.frames = q.link(max(startSilence, st.source.cfg.SilenceTimeout))
+	st.wire, st.frames = q.link(max(startSilence, st.source.cfg.SilenceTimeout), &st.pulse)
 	st.begin()
 	return nil
 }
@@ -232,6 +233,11 @@ func (st *stream) where() string {
 	return fmt.Sprintf("%s:%d", st.place.file.Name, st.place.offset)
 }
 
+// Pulse implements source.Pulser.
+func (st *stream) Pulse() (progress uint64, waiting bool) {
+	return st.pulse.bytes.Load(), st.pulse.waiting.Load()
+}
+
 // Close implements source.Stream.
 func (st *stream) Close() error {
 	if st.unwatch != nil {
@@ -263,7 +269,10 @@ func (st *stream) reread(ctx context.Context) error {
 	st.from.GTIDs = st.done
 	st.from.File, st.from.Offset = *st.safe.file, st.safe.offset
 	st.voids.again = false
-	if err := st.open(ctx); err != nil {
+	st.pulse.waiting.Store(true)
+	err := st.open(ctx)
+	st.pulse.waiting.Store(false)
+	if err != nil {
 		return err
 	}
 	st.watch(ctx)

@@ -17,6 +17,13 @@ type wire struct {
 	conn        net.Conn
 	silence     time.Duration
 	interrupted atomic.Bool
+	pulse       *pulse
+}
+
+// pulse is what a stream's watcher may look at from another goroutine.
+type pulse struct {
+	bytes   atomic.Uint64 // received
+	waiting atomic.Bool   // for the server
 }
 
 var errInterrupted = errors.New("interrupted")
@@ -29,7 +36,10 @@ func (w *wire) Read(p []byte) (int, error) {
 	if w.interrupted.Load() {
 		return 0, errInterrupted
 	}
+	w.pulse.waiting.Store(true)
 	n, err := w.conn.Read(p)
+	w.pulse.waiting.Store(false)
+	w.pulse.bytes.Add(uint64(n))
 	if err != nil && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 		if w.interrupted.Load() {
 			return 0, errInterrupted
