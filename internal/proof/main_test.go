@@ -42,6 +42,12 @@ func (r *Rig) mustSettle(ctx context.Context, t *testing.T, exactlyOnce bool) Ju
 	if err := r.AwaitCaughtUp(ctx); err != nil {
 		t.Fatal(err)
 	}
+	return r.judged(ctx, t, exactlyOnce)
+}
+
+// judged lets the judge look at what is delivered.
+func (r *Rig) judged(ctx context.Context, t *testing.T, exactlyOnce bool) Judgement {
+	t.Helper()
 	j, err := r.Judge(ctx, exactlyOnce)
 	if err != nil {
 		t.Fatal(err)
