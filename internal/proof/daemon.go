@@ -18,10 +18,15 @@ import (
 	"time"
 )
 
-// Build compiles the daemon, with failpoints, into dir and returns its path.
-func Build(ctx context.Context, dir string) (string, error) {
+// Build compiles the daemon, with failpoints and, if wanted, the race detector,
+// into dir and returns its path.
+func Build(ctx context.Context, dir string, race bool) (string, error) {
 	bin := filepath.Join(dir, "cdcd")
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "failpoints", "-o", bin, "github.com/cdcd-io/cdcd/cmd/cdcd")
+	args := []string{"build", "-tags", "failpoints", "-o", bin}
+	if race {
+		args = append(args, "-race")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "github.com/cdcd-io/cdcd/cmd/cdcd")...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the daemon: %w\n%s", err, out)
 	}

@@ -67,7 +67,7 @@ func (r *Rig) strike(ctx context.Context, t *testing.T, failpoint string) {
 	}
 }
 
-// TestSoakRandomKill kills the daemon at random moments under load: for 20
+// TestSoakRandomKill kills the daemon at random moments under load: for 15
 // seconds, or for as long as CDCD_SOAK says.
 func TestSoakRandomKill(t *testing.T) {
 	r, ctx := newRig(t, RigOptions{})
@@ -81,7 +81,7 @@ func TestSoakRandomKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Daemon.Kill()
-	r.Load.BigRows, r.Load.DDL = 5000, true
+	r.Load.BigRows, r.Load.DDL = 1000, true
 	writing, stop := context.WithTimeout(ctx, soak(t))
 	defer stop()
 	wrote := make(chan error, 1)
@@ -107,7 +107,7 @@ func TestSoakRandomKill(t *testing.T) {
 func soak(t *testing.T) time.Duration {
 	text := os.Getenv("CDCD_SOAK")
 	if text == "" {
-		return 20 * time.Second
+		return 15 * time.Second
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {

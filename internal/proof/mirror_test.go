@@ -1,6 +1,8 @@
 package proof
 
 import (
+	"context"
+	"strings"
 	"testing"
 
 	"github.com/cdcd-io/cdcd/internal/testenv"
@@ -12,18 +14,38 @@ import (
 func TestMirror(t *testing.T) {
 	for _, flavor := range testenv.Flavors {
 		t.Run(flavor.String(), func(t *testing.T) {
-			r, ctx := newRig(t, RigOptions{Flavor: flavor})
+			r, ctx := newRig(t, RigOptions{Flavor: flavor, Race: true})
 			r.mustStart(t)
 			if err := r.AwaitState(ctx, "running"); err != nil {
 				t.Fatal(err)
 			}
 			r.Load.DDL, r.Load.BigRows = true, 20_000
 			r.mustRun(ctx, t, 400)
-			r.mustSettle(ctx, t, true)
+			j := r.mustSettle(ctx, t, true)
+			r.secondOpinion(ctx, t, j)
 			if err := r.Daemon.Stop(ctx); err != nil {
 				t.Fatal(err)
 			}
+			if strings.Contains(r.Daemon.Log(), "DATA RACE") {
+				t.Error("the race detector found something: see the daemon's log")
+			}
 		})
+	}
+}
+
+// secondOpinion asks another client library for the number of committed records.
+func (r *Rig) secondOpinion(ctx context.Context, t *testing.T, j Judgement) {
+	t.Helper()
+	var topics []string
+	for table := range mirrored {
+		topics = append(topics, r.Topic(table))
+	}
+	recs, err := r.Kafka.ConsumeKcat(ctx, testenv.ConsumeOptions{Topics: topics})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(recs) != j.Records {
+		t.Errorf("kcat reads %d records, the Java consumer %d", len(recs), j.Records)
 	}
 }
 

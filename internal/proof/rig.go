@@ -34,6 +34,7 @@ type RigOptions struct {
 	Pipeline string            // further settings of the pipeline, likewise
 	Database string            // default shop
 	Kafka    testenv.KafkaOptions
+	Race     bool // build the daemon with the race detector
 }
 
 // NewRig starts the servers and builds the daemon into dir. The caller owns env.
@@ -46,7 +47,7 @@ func NewRig(ctx context.Context, env *testenv.Env, dir string, o RigOptions) (*R
 	if r.Kafka, err = env.Kafka(ctx, o.Kafka); err != nil {
 		return nil, err
 	}
-	bin, err := Build(ctx, dir)
+	bin, err := Build(ctx, dir, o.Race)
 	if err != nil {
 		return nil, err
 	}
