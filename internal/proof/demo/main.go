@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 	"time"
 
@@ -29,7 +30,13 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	err := run(ctx)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "\ndemo interrupted; servers and daemon are stopped")
+		os.Exit(130)
+	default:
 		fmt.Fprintln(os.Stderr, "\ndemo failed:", err)
 		os.Exit(1)
 	}
@@ -135,8 +142,8 @@ func verdict(ctx context.Context, r *proof.Rig) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("  %d records, %d row changes in %d transactions\n", j.Records, j.Changes, j.Transactions)
-	fmt.Printf("  ledger: %d committed, %d rolled back, %d cut off in the middle\n", j.Committed, j.RolledBack, j.Unknown)
+	fmt.Printf("  %d records in the topics: %d row changes of %d transactions, those around DDL included\n", j.Records, j.Changes, j.Transactions)
+	fmt.Printf("  the writers' own ledger: %d committed, %d rolled back, %d cut off in the middle\n", j.Committed, j.RolledBack, j.Unknown)
 	if j.Committed == 0 || j.Changes == 0 {
 		return errors.New("nothing was written or nothing was read: that proves nothing")
 	}
@@ -144,12 +151,15 @@ func verdict(ctx context.Context, r *proof.Rig) error {
 		for _, v := range j.Violations[:min(len(j.Violations), 10)] {
 			fmt.Println("  broken promise", v)
 		}
-		return fmt.Errorf("%d broken promises", len(j.Violations))
+		return fmt.Errorf("broken promises: %d", len(j.Violations))
 	}
 	fmt.Println("  every committed transaction arrived whole, in order and once; none that was rolled back did")
 	fmt.Println("  the topics, folded by key, equal the tables")
 	return sample(ctx, r)
 }
+
+// longText is a text in JSON too long to be looked at, and its beginning.
+var longText = regexp.MustCompile(`"([^"\\]{20})(?:[^"\\]|\\.){80,}"`)
 
 // sample prints one record, as a consumer sees it.
 func sample(ctx context.Context, r *proof.Rig) error {
@@ -165,7 +175,7 @@ func sample(ctx context.Context, r *proof.Rig) error {
 		for _, h := range rec.Headers {
 			fmt.Printf("  header  %s = %s\n", h.Key, h.Value)
 		}
-		fmt.Printf("  key     %s\n  value   %s\n", rec.Key, rec.Value)
+		fmt.Printf("  key     %s\n  value   %s\n", rec.Key, longText.ReplaceAll(rec.Value, []byte(`"$1…"`)))
 		return nil
 	}
 	return errors.New("no record in the topic of orders")
@@ -174,7 +184,8 @@ func sample(ctx context.Context, r *proof.Rig) error {
 func keep(ctx context.Context, r *proof.Rig) error {
 	say("KEEP: everything goes on running until Ctrl-C")
 	fmt.Printf("  write     %s\n", shell(r.DB))
-	fmt.Printf("  status    %s status --socket %s\n", r.Daemon.Bin, r.Socket)
+	fmt.Printf("  status    %s status --watch --socket %s\n", r.Daemon.Bin, r.Socket)
+	fmt.Printf("  tail      %s tail mysql://%s@%s/ (the password is %s)\n", r.Daemon.Bin, testenv.RootUser, r.DB.Addr(), testenv.RootPassword)
 	<-ctx.Done()
 	return nil
 }
