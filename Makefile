@@ -12,7 +12,8 @@ build: ## the daemon, as bin/cdcd
 	go build -trimpath -o bin/cdcd ./cmd/cdcd
 
 demo: ## the main job on real servers (DEMO=mariadb, KEEP=1)
-	go run ./internal/proof/demo
+	@go build -trimpath -o bin/demo ./internal/proof/demo
+	@exec bin/demo
 
 check: ## format, vet, staticcheck, tidy modules
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }

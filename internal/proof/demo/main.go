@@ -159,7 +159,7 @@ func verdict(ctx context.Context, r *proof.Rig) error {
 }
 
 // longText is a text in JSON too long to be looked at, and its beginning.
-var longText = regexp.MustCompile(`"([^"\\]{20})(?:[^"\\]|\\.){80,}"`)
+var longText = regexp.MustCompile(`"((?:[^"\\]|\\.){20})(?:[^"\\]|\\.){80,}"`)
 
 // sample prints one record, as a consumer sees it.
 func sample(ctx context.Context, r *proof.Rig) error {
@@ -191,7 +191,7 @@ func keep(ctx context.Context, r *proof.Rig) error {
 }
 
 func shell(db *testenv.MySQL) string {
-	argv, err := db.Command("mysql", "-h127.0.0.1", fmt.Sprintf("-P%d", db.Port()), "-u"+testenv.RootUser, "shop")
+	argv, err := db.Command("mysql", "-h127.0.0.1", fmt.Sprintf("-P%d", db.Port()), "-u"+testenv.RootUser, "-p"+testenv.RootPassword, "shop")
 	if err != nil {
 		return err.Error()
 	}
