@@ -128,7 +128,7 @@ func TestTruncate(t *testing.T) {
 		for i, r := range out.full {
 			v := text(out.records[i].Value)
 			if !r.Broadcast || out.records[i].Key != nil || r.Part != uint16(i+1) || r.Parts != 2 ||
-				!strings.Contains(v, `"payload":{"before":null,"after":null,`) || !strings.Contains(v, `"transaction":null,"op":"t"`) {
+				!strings.Contains(v, `"payload":{"before":null,"after":null,`) || !strings.Contains(v, `"thread":null,"query":null},"transaction":null,"op":"t"`) {
 				t.Errorf("got %+v %s", r, v)
 			}
 		}

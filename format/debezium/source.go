@@ -50,7 +50,7 @@ func (e *Encoder) startTx(tx *event.Tx) {
 	t.ns = strconv.AppendInt(t.ns[:0], micros*1000, 10)
 	t.origin = appendOrigin(t.origin[:0], tx, t.file)
 	t.thread = append(t.thread[:0], `,"thread":`...)
-	if tx.Thread == 0 {
+	if tx.Thread == 0 || tx.DDL != nil { // Debezium knows the connection of rows only
 		t.thread = append(t.thread, "null"...)
 	} else {
 		t.thread = strconv.AppendUint(t.thread, uint64(tx.Thread), 10)
