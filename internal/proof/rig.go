@@ -32,7 +32,10 @@ type RigOptions struct {
 	Delivery string            // exactly_once (default) or at_least_once
 	Sink     string            // further settings of the sink, in YAML flow style: ", compression: none"
 	Pipeline string            // further settings of the pipeline, likewise
+	Format   string            // settings of the format, likewise but without the first comma; default "decimal: string"
+	Exclude  []string          // columns the daemon leaves out, as database.table.column
 	Database string            // default shop
+	Schema   string            // statements that fill the database; default the workload's tables
 	Kafka    testenv.KafkaOptions
 	Race     bool // build the daemon with the race detector
 }
@@ -58,15 +61,13 @@ func NewRig(ctx context.Context, env *testenv.Env, dir string, o RigOptions) (*R
 		Addr: r.DB.Addr(), User: testenv.RootUser, Password: testenv.RootPassword, Database: o.Database,
 		Writers: 4, Seed: 1,
 	}
-	if err := r.schema(ctx); err != nil {
+	if o.Schema == "" {
+		o.Schema = strings.Join(r.Load.Schema(), ";\n")
+	}
+	if err := r.DB.Exec(ctx, "CREATE DATABASE "+o.Database+"; USE "+o.Database, o.Schema); err != nil {
 		return nil, err
 	}
 	return r, r.configure(bin, o)
-}
-
-func (r *Rig) schema(ctx context.Context) error {
-	sql := append([]string{"CREATE DATABASE " + r.Load.Database, "USE " + r.Load.Database}, r.Load.Schema()...)
-	return r.DB.Exec(ctx, strings.Join(sql, ";\n"))
 }
 
 // configure writes the daemon's configuration. The path of a socket is short;
@@ -77,7 +78,7 @@ func (r *Rig) configure(bin string, o RigOptions) error {
 		return err
 	}
 	r.Socket = filepath.Join(run, "s")
-	source, brokers, delivery := o.Source, o.Brokers, o.Delivery
+	source, brokers, delivery, format := o.Source, o.Brokers, o.Delivery, o.Format
 	if source == "" {
 		source = r.DB.Addr()
 	}
@@ -87,15 +88,18 @@ func (r *Rig) configure(bin string, o RigOptions) error {
 	if delivery == "" {
 		delivery = "exactly_once"
 	}
+	if format == "" {
+		format = "decimal: string"
+	}
 	text := fmt.Sprintf(`sources:
-  shop: {hosts: [%q], user: %s, password: "${env:CDCD_MYSQL_PASSWORD}", tables: {include: ["%s.*"]}}
+  shop: {hosts: [%q], user: %s, password: "${env:CDCD_MYSQL_PASSWORD}", tables: {include: ["%s.*"]}, columns: {exclude: [%s]}}
 sinks:
   events: {kafka: {brokers: [%q], delivery: %s, create_topics: {partitions: 3}%s}}
 pipelines:
-  shop-events: {source: shop, sink: events, format: {decimal: string}%s}
+  shop-events: {source: shop, sink: events, format: {%s}%s}
 checkpoint: {file: {dir: %q}}
 admin: {socket: %q}
-`, source, testenv.ReaderUser, r.Load.Database, brokers, delivery, o.Sink, o.Pipeline, filepath.Join(r.Dir, "checkpoints"), r.Socket)
+`, source, testenv.ReaderUser, r.Load.Database, strings.Join(o.Exclude, ", "), brokers, delivery, o.Sink, format, o.Pipeline, filepath.Join(r.Dir, "checkpoints"), r.Socket)
 	path := filepath.Join(r.Dir, "cdcd.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return err
