@@ -3,7 +3,7 @@ DURATION ?= 30m
 FUZZTIME ?= 30s
 SCALE    ?= 1
 
-.PHONY: help build demo check test soak fuzz bench
+.PHONY: help build demo check test soak fuzz bench capture
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,3 +39,6 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: ## speed and memory beside go-mysql, as JSON lines (SCALE=1 is the reference log)
 	go run ./bench -scale $(SCALE)
+
+capture: ## Debezium itself recorded again, and compared with the records the tests use
+	go run ./internal/proof/record

@@ -6,8 +6,11 @@ import (
 	"path/filepath"
 )
 
-// KafkaVersion is the broker and the Java consumer the proofs are made with.
+// KafkaVersion is the broker and the Java consumer the proofs are made with, and the Kafka Connect that runs Debezium.
 const KafkaVersion = "4.3.0"
+
+// DebeziumVersion is what our Debezium JSON is compared with.
+const DebeziumVersion = "3.6.1.Final"
 
 // mysqlRoot installs the newest MySQL that Debian has: only its suite sid has any, and sid moves on.
 func (c *cache) mysqlRoot(ctx context.Context) (string, error) {
@@ -32,6 +35,17 @@ func (c *cache) kafkaRoot(ctx context.Context) (string, error) {
 		return mavenInstall(ctx, dir,
 			"org.apache.kafka:kafka_2.13:"+KafkaVersion,
 			"org.apache.kafka:kafka-tools:"+KafkaVersion,
+			"org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
+	})
+}
+
+// debeziumRoot installs Debezium's MySQL connector and the Kafka Connect it runs in. Only the recording of its output needs it.
+func (c *cache) debeziumRoot(ctx context.Context) (string, error) {
+	return c.entry(ctx, "debezium-"+DebeziumVersion+"-1", func(ctx context.Context, dir string) error {
+		return mavenInstall(ctx, dir,
+			"org.apache.kafka:connect-runtime:"+KafkaVersion,
+			"org.apache.kafka:connect-json:"+KafkaVersion,
+			"io.debezium:debezium-connector-mysql:"+DebeziumVersion,
 			"org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
 	})
 }

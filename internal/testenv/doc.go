@@ -20,6 +20,9 @@
 // The proofs of this project are read by somebody else's code: Consume runs the Java consumer that ships with the broker, in
 // its default isolation read_committed, so that a defect of our Kafka client cannot hide itself.
 //
+// Kafka.Connect runs Debezium itself, in Kafka Connect, so that its records can be made again; tests compare with the records
+// that the tree keeps and do not need it.
+//
 // Proxy stands between a client and a server and misbehaves on request: latency, bandwidth, black holes, resets, cuts and
 // flipped bytes; it counts MySQL packets and understands Kafka requests well enough to hold, delay or lose a chosen one.
 //
