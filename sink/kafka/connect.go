@@ -69,6 +69,9 @@ func (l *line) checkVersions(ctx context.Context) error {
 func (l *line) checkpointTopic(ctx context.Context, mirror checkpoint.Checkpoint) (*topic, error) {
 	name := l.log.topic
 	m, err := describe(ctx, l.cluster, name)
+	if err == nil && m == nil && !mirror.IsZero() {
+		m, err = awaitTopic(ctx, l.cluster, name)
+	}
 	if err == nil && m == nil {
 		if !mirror.IsZero() {
 			return nil, resilience.Errorf(resilience.Fatal, "checkpoint_topic_missing", "connect",
@@ -77,7 +80,7 @@ func (l *line) checkpointTopic(ctx context.Context, mirror checkpoint.Checkpoint
 		}
 		r := l.cfg.CreateTopics.Replication
 		if err = l.cluster.create(ctx, name, 1, r, checkpointTopicConfig); err == nil {
-			m, err = describe(ctx, l.cluster, name)
+			m, err = awaitTopic(ctx, l.cluster, name)
 		}
 	}
 	if err == nil && m == nil {

@@ -50,11 +50,14 @@ func (l *line) relocate(parts []*partition, attempts int) error {
 		}
 		seen[p.topic] = true
 		m, err := describe(l.ctx, l.cluster, p.topic.name)
-		switch {
-		case err == nil && m != nil:
+		if err == nil && m == nil && attempts >= 5 {
+			m, err = awaitTopic(l.ctx, l.cluster, p.topic.name)
+			if err == nil && m == nil {
+				return topicDeleted(p.topic.name)
+			}
+		}
+		if err == nil && m != nil {
 			p.topic.setLeaders(m)
-		case err == nil && attempts >= 5:
-			return topicDeleted(p.topic.name)
 		}
 	}
 	return nil

@@ -2,8 +2,10 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
+	"time"
 
 	kafka "github.com/segmentio/kafka-go"
 	meta "github.com/segmentio/kafka-go/protocol/metadata"
@@ -45,8 +47,9 @@ type topics struct {
 	cluster *cluster
 	pins    map[string]int32 // partition counts by the checkpoint
 
-	mu    sync.Mutex
-	known map[string]*topic
+	mu     sync.Mutex
+	known  map[string]*topic
+	failed error // of a lookup: it ends the line, so the others need not wait for theirs
 }
 
 func newTopics(cfg *Config, c *cluster, pins map[string]int32) *topics {
@@ -61,9 +64,13 @@ func (ts *topics) topic(name string) (*topic, error) {
 	if t := ts.known[name]; t != nil {
 		return t, nil
 	}
+	if ts.failed != nil {
+		return nil, ts.failed
+	}
 	t, err := ts.look(ts.cluster.ctx, name)
 	if err != nil {
-		return nil, classify(err, "look up topic", name)
+		ts.failed = classify(err, "look up topic", name)
+		return nil, ts.failed
 	}
 	ts.known[name] = t
 	return t, nil
@@ -78,7 +85,11 @@ func (ts *topics) look(ctx context.Context, name string) (*topic, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &topic{name: name, partitions: int32(len(m.Partitions)), leaders: make([]int32, len(m.Partitions)), maxBytes: ts.maxBytes(ctx, name)}
+	limit, err := ts.maxBytes(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	t := &topic{name: name, partitions: int32(len(m.Partitions)), leaders: make([]int32, len(m.Partitions)), maxBytes: limit}
 	t.setLeaders(m)
 	t.pinned = ts.pins[name] == t.partitions
 	return t, ts.checkPin(t)
@@ -90,8 +101,13 @@ func (ts *topics) find(ctx context.Context, name string) (*meta.ResponseTopic, e
 	if err != nil || m != nil {
 		return m, err
 	}
-	if _, existed := ts.pins[name]; existed && ts.cfg.DeletedTopics == policyStop {
-		return nil, topicDeleted(name)
+	if _, existed := ts.pins[name]; existed {
+		if m, err = awaitTopic(ctx, ts.cluster, name); err != nil || m != nil {
+			return m, err
+		}
+		if ts.cfg.DeletedTopics == policyStop {
+			return nil, topicDeleted(name)
+		}
 	}
 	c := ts.cfg.CreateTopics
 	if !c.Enabled {
@@ -101,10 +117,34 @@ func (ts *topics) find(ctx context.Context, name string) (*meta.ResponseTopic, e
 	if err := ts.cluster.create(ctx, name, c.Partitions, c.Replication, c.Config); err != nil {
 		return nil, classify(err, "create topic", name)
 	}
-	if m, err = describe(ctx, ts.cluster, name); err == nil && m == nil {
+	if m, err = awaitTopic(ctx, ts.cluster, name); err == nil && m == nil {
 		err = kafka.UnknownTopicOrPartition
 	}
 	return m, err
+}
+
+// absence is how long a topic must be unknown before it counts as missing. A
+// broker may learn late of one that was just made, and one that has just
+// started may not know the old ones yet.
+const absence = 10 * time.Second
+
+// awaitTopic is describe for a topic that ought to be there.
+func awaitTopic(ctx context.Context, c *cluster, name string) (*meta.ResponseTopic, error) {
+	return await(ctx, func() (*meta.ResponseTopic, error) { return describe(ctx, c, name) })
+}
+
+func await(ctx context.Context, describe func() (*meta.ResponseTopic, error)) (*meta.ResponseTopic, error) {
+	until := time.Now().Add(absence)
+	for attempt := 1; ; attempt++ {
+		m, err := describe()
+		notYet := err == nil && m == nil || errors.Is(err, kafka.LeaderNotAvailable)
+		if !notYet || !time.Now().Before(until) {
+			return m, err
+		}
+		if !sleep(ctx, backoff(attempt)) {
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 func topicDeleted(name string) error {
@@ -141,15 +181,24 @@ func describeWith(ctx context.Context, ask metadataFunc, name string) (*meta.Res
 	return &m, nil
 }
 
-func (ts *topics) maxBytes(ctx context.Context, name string) int {
-	c, err := ts.cluster.configs(ctx, kafka.ResourceTypeTopic, name, "max.message.bytes")
-	if err != nil {
-		return defaultMaxMessage // not allowed to look, or an old broker
+// maxBytes is the topic's max.message.bytes, the brokers' default where they do
+// not tell. That they cannot tell now is another thing: with a wrong limit, rows
+// that fit would be refused, or batches sent that do not.
+func (ts *topics) maxBytes(ctx context.Context, name string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, absence)
+	defer cancel()
+	var c map[string]string
+	err := ts.cluster.patiently(ctx, func() (err error) {
+		c, err = ts.cluster.configs(ctx, kafka.ResourceTypeTopic, name, "max.message.bytes")
+		return err
+	})
+	if err != nil && verdictOf(err) == again {
+		return 0, err
 	}
 	if n, err := strconv.Atoi(c["max.message.bytes"]); err == nil && n > headerSize {
-		return n
+		return n, nil
 	}
-	return defaultMaxMessage
+	return defaultMaxMessage, nil // not allowed to look, or an old broker
 }
 
 // checkPin compares the partition count with the one the keys were spread over.
