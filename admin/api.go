@@ -33,7 +33,8 @@ type PipelineInfo struct {
 
 // SourceLog is how the stored position lies in the log of the source.
 type SourceLog struct {
-	BehindBytes uint64 `json:"behind_bytes"`
+	Taken       time.Time `json:"taken"` // the moment it was so
+	BehindBytes uint64    `json:"behind_bytes"`
 	// PurgeSeconds is the time left until the source may purge what is still
 	// needed; absent where it keeps its log for ever.
 	PurgeSeconds *float64 `json:"purge_seconds,omitempty"`
@@ -42,7 +43,7 @@ type SourceLog struct {
 }
 
 func sourceLog(s source.Survey) *SourceLog {
-	l := &SourceLog{BehindBytes: s.BehindBytes, Purged: s.Purged}
+	l := &SourceLog{Taken: s.Taken, BehindBytes: s.BehindBytes, Purged: s.Purged}
 	if s.Expires {
 		secs := s.PurgeIn.Seconds()
 		l.PurgeSeconds = &secs

@@ -279,6 +279,10 @@ func (p *Pipeline) firstStart(ctx context.Context, term uint64) (checkpoint.Chec
 	if err := p.deps.Sink.Begin(ctx, cp); err != nil {
 		return cp, err
 	}
-	p.deps.Log.Info("first start", "file", pos.File.Name, "offset", pos.Offset)
+	gtids := "" // where they are off
+	if pos.GTIDs != nil {
+		gtids = pos.GTIDs.String()
+	}
+	p.deps.Log.Info("first start", "file", pos.File.Name, "offset", pos.Offset, "gtids", gtids)
 	return cp, p.deps.Store.Save(ctx, cp)
 }

@@ -9,6 +9,7 @@ import (
 
 // Survey is how a position lies in the log as the server keeps it now.
 type Survey struct {
+	Taken time.Time // when the source was asked
 	// BehindBytes is how much of the log lies after the position.
 	BehindBytes uint64
 	// Expires says whether the server purges its log by itself; then PurgeIn is

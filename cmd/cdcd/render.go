@@ -26,7 +26,7 @@ func renderReport(r admin.Report, now time.Time, color bool) string {
 	fmt.Fprintf(&b, "cdcd %s, up %s\n\n", r.Version, ago(now.Sub(r.Started)))
 	b.WriteString(lines[0])
 	for i, p := range r.Pipelines {
-		b.WriteString(lines[i+1] + details(p, color))
+		b.WriteString(lines[i+1] + details(p, now, color))
 	}
 	return b.String()
 }
@@ -79,7 +79,7 @@ func position(p admin.PipelineInfo) string {
 }
 
 // details are the indented lines under a pipeline.
-func details(p admin.PipelineInfo, color bool) string {
+func details(p admin.PipelineInfo, now time.Time, color bool) string {
 	var b strings.Builder
 	line := func(c paint, label, text string) {
 		if text != "" {
@@ -89,7 +89,7 @@ func details(p admin.PipelineInfo, color bool) string {
 	line(dim, "route", fmt.Sprintf("%s → %s", p.Source, p.Sink))
 	line(dim, "gtid ", shorten(p.GTIDs, 100))
 	if l := p.SourceLog; l != nil {
-		line(dim, "log  ", sourceLog(l))
+		line(dim, "log  ", sourceLog(l, now))
 	}
 	if p.SpillBytes > 0 {
 		line(dim, "spill", size(uint64(p.SpillBytes))+" of large transactions on disk")
@@ -99,8 +99,11 @@ func details(p admin.PipelineInfo, color bool) string {
 	return b.String()
 }
 
-func sourceLog(l *admin.SourceLog) string {
+func sourceLog(l *admin.SourceLog, now time.Time) string {
 	s := size(l.BehindBytes) + " behind the end"
+	if age := now.Sub(l.Taken); !l.Taken.IsZero() && age >= 2*time.Second {
+		s += " " + resilience.Span(age.Round(time.Second)) + " ago"
+	}
 	switch {
 	case l.Purged:
 		s += ", and the source has removed the file of the position"

@@ -37,7 +37,7 @@ func TestStatusTable(t *testing.T) {
 		{Status: pipeline.Status{Name: "shop-events", State: pipeline.Running, Ready: true, File: "binlog.000004", Offset: 1234567,
 			GTIDs: "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-77", LagSeconds: 0.04},
 			Source: "shop", Sink: "events", TransactionsPerSecond: 512.4, RowsPerSecond: 2048,
-			SourceLog: &admin.SourceLog{BehindBytes: 1 << 20, PurgeSeconds: &purge}},
+			SourceLog: &admin.SourceLog{Taken: now.Add(-12 * time.Second), BehindBytes: 1 << 20, PurgeSeconds: &purge}},
 		{Status: pipeline.Status{Name: "blog", State: pipeline.Retrying, Since: now.Add(-754 * time.Second),
 			File: "mariadb-bin.000001", Offset: 4, GTIDs: strings.Repeat("0-1-100,", 40),
 			Error: "connect at 127.0.0.1:3306: connection refused", Hint: "start the server; cdcd goes on by itself"},

@@ -26,8 +26,7 @@ func (s *Source) Survey(ctx context.Context, at event.Position) (source.Survey, 
 	if err != nil {
 		return source.Survey{}, err
 	}
-	var v source.Survey
-	v.BehindBytes = behind(files, at)
+	v := source.Survey{Taken: time.Now(), BehindBytes: behind(files, at)}
 	if purged(files, at) {
 		v.Expires, v.Purged = true, true
 		return v, nil
