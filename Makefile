@@ -15,12 +15,13 @@ demo: ## the main job on real servers (DEMO=mariadb, KEEP=1)
 	@go build -trimpath -o bin/demo ./internal/proof/demo
 	@exec bin/demo
 
-check: ## format, vet, staticcheck, tidy modules
+check: ## format, vet, staticcheck, tidy modules, the rules of the house
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
 	go vet ./...
 	go vet -tags failpoints ./...
 	go tool staticcheck ./...
 	go mod tidy -diff
+	go test ./internal/lint
 
 # The proofs run the daemon as a process of its own; the race detector belongs
 # in there (TestMirror builds the daemon with it), not in the judge.
