@@ -3,6 +3,7 @@ package proof
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -25,10 +26,43 @@ var notRead = []string{
 // TestSameAsDebezium: the statements that Debezium was recorded with, through a real server, the daemon and a real broker, give
 // the records that Debezium wrote, field by field, on the same partitions and in the same order.
 func TestSameAsDebezium(t *testing.T) {
+	want, got := expected(readCapture(t, "plain.jsonl")), recordOurs(t, "schemas: false")
+	report(t, capture.Differences(want, got))
+	t.Logf("%d records of Debezium compared with %d of cdcd", len(want), len(got))
+}
+
+// TestSameSchemasAsDebezium: the same with schemas, which come from the metadata in the log here and from the statements there.
+func TestSameSchemasAsDebezium(t *testing.T) {
+	schemas := readCapture(t, "schemas.jsonl")[1:] // the first is a heartbeat
+	for i, c := range schemas {
+		cut := unreadSchemas.ReplaceAllString(*c.Value, "")
+		schemas[i].Value = &cut
+	}
+	got := recordOurs(t, "schemas: true")
+	report(t, capture.SchemaDifferences(schemas, got))
+	for i := range got {
+		got[i].Key, got[i].Value = payload(t, got[i].Key), payload(t, got[i].Value)
+	}
+	report(t, capture.Differences(byKey(expected(readCapture(t, "plain.jsonl"))), byKey(got)))
+}
+
+// byKey makes each key a place of its own: a key with its schema is on another partition than without.
+func byKey(records []capture.Record) []capture.Record {
+	for i, c := range records {
+		if c.Key != nil && c.Topic != "prod.transaction" {
+			records[i].Topic, records[i].Partition = c.Topic+" "+*c.Key, 0
+		}
+	}
+	return records
+}
+
+// recordOurs runs the statements and returns what the daemon made of them.
+func recordOurs(t *testing.T, format string) []capture.Record {
+	t.Helper()
 	r, ctx := newRig(t, RigOptions{
 		Schema:  captureSQL(t, "before.sql"),
 		Exclude: notRead,
-		Format:  "prefix: prod, version: 3.6.1.Final, transaction_metadata: true",
+		Format:  "prefix: prod, version: 3.6.1.Final, transaction_metadata: true, " + format,
 	})
 	r.mustStart(t)
 	if err := r.AwaitState(ctx, "running"); err != nil {
@@ -42,15 +76,43 @@ func TestSameAsDebezium(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs, err := capture.Read(filepath.Join(captureDir, "plain.jsonl"))
+	return comparable(t, capture.FromEnv(records))
+}
+
+func report(t *testing.T, differences []string) {
+	t.Helper()
+	for _, d := range differences {
+		t.Error(d)
+	}
+}
+
+func readCapture(t *testing.T, name string) []capture.Record {
+	t.Helper()
+	records, err := capture.Read(filepath.Join(captureDir, name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, got := expected(theirs), comparable(t, capture.FromEnv(records))
-	for _, d := range capture.Differences(want, got) {
-		t.Error(d)
+	return records
+}
+
+// unreadSchemas cuts the fields of columns that are not read, and defaults, which the metadata in the log lacks.
+var unreadSchemas = regexp.MustCompile(`\{"type":"string","optional":true,"field":"(?:sj|gb|ko|u16)"\},|` +
+	`\{"type":"struct","fields":\[\{"type":"(?:double|bytes)","optional":false,"field":"(?:x|wkb)"[^]]*\],[^}]*\},|` +
+	`\{"type":"array","items":[^}]*\},[^}]*"field":"vec"\},|` +
+	`"default":(?:"[a-z]"|\d+),`)
+
+// payload takes the schema off a key or a value.
+func payload(t *testing.T, framed *string) *string {
+	t.Helper()
+	if framed == nil {
+		return nil
 	}
-	t.Logf("%d records of Debezium compared with %d of cdcd", len(want), len(got))
+	var f struct{ Payload json.RawMessage }
+	if err := json.Unmarshal([]byte(*framed), &f); err != nil {
+		t.Fatalf("%v: %s", err, *framed)
+	}
+	text := string(f.Payload)
+	return &text
 }
 
 func captureSQL(t *testing.T, name string) string {
