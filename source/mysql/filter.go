@@ -52,6 +52,26 @@ func (f *filter) decide(database, full string) bool {
 	return len(f.include) == 0 || matchAny(f.include, full)
 }
 
+// capturesIn reports whether tables of the database may be wanted; it says yes
+// rather than no.
+func (f *filter) capturesIn(database string) bool {
+	if isSystem(database) && !f.system[strings.ToLower(database)] {
+		return false
+	}
+	for _, g := range f.exclude {
+		if db, table, _ := strings.Cut(g, "."); table == "*" && match(db, database) {
+			return false
+		}
+	}
+	for _, g := range f.include {
+		db, _, found := strings.Cut(g, ".")
+		if !found || match(db, database) || strings.Contains(db, "*") && match(db+"*", database) {
+			return true
+		}
+	}
+	return len(f.include) == 0
+}
+
 // excluded reports whether a column is left out.
 func (f *filter) excluded(database, table, column string) bool {
 	return len(f.columns) > 0 && matchAny(f.columns, database+"."+table+"."+column)

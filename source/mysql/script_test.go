@@ -75,6 +75,9 @@ func TestScriptedStops(t *testing.T) {
 		{"statement", "statement_format_dml", 0, [][]byte{gtidEvent(1), queryEvent("BEGIN"), queryEvent("UPDATE d.t SET a = 1")}},
 		{"statement nobody can read", "statement_format_dml", 0, [][]byte{gtidEvent(1), queryEvent("BEGIN"), queryEvent("FROBNICATE d.t")}},
 		{"file loaded by a statement", "statement_format_dml", 0, [][]byte{gtidEvent(1), queryEvent("BEGIN"), makeEvent(binlog.TypeBeginLoadQuery, []byte("file"))}},
+		{"truncate inside", codeUnexpected, 0, [][]byte{gtidEvent(1), queryEvent("BEGIN"), queryEvent("TRUNCATE TABLE d.t")}},
+		{"temporary tables inside", "connection_lost", 1, [][]byte{gtidEvent(1), queryEvent("BEGIN"), queryEvent("CREATE TEMPORARY TABLE d.t (a INT)"),
+			queryEvent("DROP /*!40005 TEMPORARY */ TABLE IF EXISTS d.t"), queryEvent("COMMIT")}},
 		{"savepoint nobody set", "unknown_savepoint", 0, [][]byte{gtidEvent(1), queryEvent("BEGIN"), queryEvent("ROLLBACK TO a")}},
 		{"gap", "offset_gap", 0, [][]byte{at(gtidEvent(1), 1000), at(queryEvent("BEGIN"), 1100)}},
 	} {

@@ -454,6 +454,39 @@ func TestCreateOrReplace(t *testing.T) {
 	r.fails(resilience.Fatal, "create_or_replace")
 }
 
+// TestStatementsThatReachFurther: a statement on another table concerns us when
+// what it sets off changes a captured one, of which its text says nothing.
+func TestStatementsThatReachFurther(t *testing.T) {
+	for _, c := range []struct{ name, sql string }{
+		{"trigger", "CREATE TRIGGER OTHER.x AFTER INSERT ON OTHER.t FOR EACH ROW INSERT INTO DB.t VALUES (NEW.id)"},
+		{"view", "CREATE VIEW OTHER.v AS SELECT * FROM DB.t; DROP TABLE OTHER.t; RENAME TABLE OTHER.v TO OTHER.t"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := testenv.SharedMySQL(t, testenv.MySQL97)
+			db, other := m.Database(t), m.Database(t)
+			m.MustExec(t, "CREATE TABLE "+db+".t (id INT PRIMARY KEY); CREATE TABLE "+other+".t (id INT PRIMARY KEY); "+
+				strings.NewReplacer("OTHER", other, "DB", db).Replace(c.sql))
+			r := newReader(t, configFor(m.Addr(), db))
+			m.MustExec(t, "SET SESSION binlog_format = STATEMENT; INSERT INTO "+other+".t VALUES (1)")
+			if err := r.fails(resilience.Fatal, "statement_format_dml"); !strings.Contains(err.Error(), db) {
+				t.Errorf("it does not name the database: %v", err)
+			}
+		})
+	}
+}
+
+// TestStatementsThatOnlyRead captured tables, as tools that compare tables do,
+// do not concern us.
+func TestStatementsThatOnlyRead(t *testing.T) {
+	m := testenv.SharedMySQL(t, testenv.MySQL97)
+	db, other := m.Database(t), m.Database(t)
+	m.MustExec(t, "CREATE TABLE "+db+".t (id INT PRIMARY KEY); CREATE TABLE "+other+".t (n INT PRIMARY KEY)")
+	r := newReader(t, configFor(m.Addr(), db))
+	m.MustExec(t, "INSERT INTO "+db+".t VALUES (1); SET SESSION binlog_format = STATEMENT; REPLACE INTO "+other+".t SELECT COUNT(*) FROM "+db+
+		".t; SET SESSION binlog_format = ROW; INSERT INTO "+db+".t VALUES (2)")
+	r.expect("tc1", "tc2")
+}
+
 // TestStatementsOnOtherTables do not concern us.
 func TestStatementsOnOtherTables(t *testing.T) {
 	onBoth(t, func(t *testing.T, m *testenv.MySQL, db string) {

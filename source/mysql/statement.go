@@ -74,6 +74,10 @@ func (st *stream) statementInside(ev *event.Event, q *binlog.Query, s *binlog.St
 		return false, st.unknownStatement(q)
 	case binlog.StatementCreateTable:
 		return false, st.replaced(s)
+	case binlog.StatementTruncate, binlog.StatementDropTable, binlog.StatementAlterTable, binlog.StatementRenameTable:
+		if !st.tx.skip && st.captures(s.Tables) { // each of them ends a transaction, and has one of its own
+			return false, st.unexpected(head(q.SQL) + " of a captured table inside a transaction")
+		}
 	}
 	// What is left changes no rows that outlive the transaction: temporary
 	// tables, and CREATE TABLE ... SELECT, whose rows follow.
@@ -186,8 +190,10 @@ func (st *stream) removed(s *binlog.Statement) []event.DDLTable {
 	return list
 }
 
-// dml stops at a change in statement format unless it is sure that no captured
-// table is concerned.
+// dml stops at a change in statement format of a captured table. The tables it
+// names need not be all: triggers, functions and views reach further. MySQL
+// tells in which databases; one that the text does not account for may well hold
+// what was changed. MariaDB does not tell.
 func (st *stream) dml(q *binlog.Query, s *binlog.Statement) error {
 	if st.tx.skip {
 		return nil
@@ -197,7 +203,22 @@ func (st *stream) dml(q *binlog.Query, s *binlog.Statement) error {
 			return st.statementFormat(head(q.SQL)+" on "+n.Database+"."+n.Name, true)
 		}
 	}
+	for _, db := range q.Touched() {
+		if st.source.filter.capturesIn(db) && !accounted(q, s, db) {
+			return st.statementFormat(head(q.SQL)+" that reaches into "+db, true)
+		}
+	}
 	return st.statementFormat(head(q.SQL), s.Partial || len(s.Tables) == 0)
+}
+
+// accounted reports whether the text of a statement shows why it used a database.
+func accounted(q *binlog.Query, s *binlog.Statement, database string) bool {
+	for _, n := range s.Tables {
+		if n.Database == database {
+			return true
+		}
+	}
+	return binlog.Mentions(q.SQL, q.Mode, database)
 }
 
 // unknownStatement stops inside a transaction: whatever it is, it could change rows.

@@ -92,6 +92,17 @@ func Classify(sql, database string, mode SQLMode) Statement {
 	return c.Statement
 }
 
+// Mentions reports whether name stands in sql as a name or a word, in any case.
+func Mentions(sql string, mode SQLMode, name string) bool {
+	l := lexer{sql: sql, mode: mode}
+	for t := l.next(); t.kind != tokenEnd; t = l.next() {
+		if (t.kind == tokenWord || t.kind == tokenQuoted) && strings.EqualFold(t.text, name) {
+			return true
+		}
+	}
+	return false
+}
+
 // classifier is a parser for the heads of statements.
 type classifier struct {
 	lexer

@@ -1,5 +1,7 @@
 package binlog
 
+import "bytes"
+
 // Query is a statement in the log: BEGIN, COMMIT, DDL, or a change in
 // statement format.
 type Query struct {
@@ -13,6 +15,7 @@ type Query struct {
 	// Undecoded reports that SQL is written in a character set this release
 	// does not read and is not plain ASCII: names in it may go unrecognised.
 	Undecoded bool
+	touched   []byte // see Touched
 }
 
 // SQLMode is the server's sql_mode as a bit set.
@@ -78,8 +81,17 @@ const (
 	varCharset       = 4
 	varTimeZone      = 5
 	varCatalogNZ     = 6
+	varTimeNames     = 7
+	varDatabaseChars = 8
+	varTableMap      = 9
+	varDataWritten   = 10
+	varInvoker       = 11
+	varTouched       = 12
 	varCollations    = 131 // MariaDB: pairs of character set and default collation
 )
+
+// tooManyTouched stands in place of the number of databases.
+const tooManyTouched = 254
 
 func (q *Query) statusVars(c *cursor) {
 	for len(c.b) > 0 {
@@ -96,10 +108,41 @@ func (q *Query) statusVars(c *cursor) {
 			c.u32()
 		case varTimeZone, varCatalogNZ:
 			c.short()
+		case varTimeNames, varDatabaseChars:
+			c.u16()
+		case varTableMap:
+			c.u64()
+		case varDataWritten:
+			c.u32()
+		case varInvoker:
+			c.short()
+			c.short()
+		case varTouched:
+			q.touched = c.b
+			return
 		case varCollations:
 			c.take(4 * uint64(c.u8()))
 		default:
 			return
 		}
 	}
+}
+
+// Touched returns the databases of which the statement used tables, by itself
+// or by what it set off (triggers, functions, views). Servers tell it of some
+// statements only, and MariaDB of none. Call it while the event's body is valid.
+func (q *Query) Touched() (databases []string) {
+	c := cursor{b: q.touched}
+	n := c.u8()
+	if n == tooManyTouched {
+		return nil
+	}
+	for range n {
+		name, rest, ok := bytes.Cut(c.b, []byte{0})
+		if !ok {
+			return nil
+		}
+		databases, c.b = append(databases, string(name)), rest
+	}
+	return databases
 }
