@@ -38,15 +38,7 @@ func newStops(parent context.Context, signals <-chan os.Signal, grace time.Durat
 		case <-over:
 			return
 		}
-		timer := time.NewTimer(grace)
-		defer timer.Stop()
-		select {
-		case <-signals:
-			endHard(errSecond)
-		case <-timer.C:
-			endHard(errGraceSpent)
-		case <-over:
-		}
+		endHard(secondStop(signals, grace, over))
 	}()
 	return &stops{soft: soft, hard: hard, end: func() {
 		close(over)
@@ -54,6 +46,29 @@ func newStops(parent context.Context, signals <-chan os.Signal, grace time.Durat
 		endSoft(nil)
 		endHard(nil)
 	}}
+}
+
+// sameStop is how long after a first signal another one is taken for its echo:
+// timeout(1) and some supervisors signal the process and then its whole group.
+const sameStop = 200 * time.Millisecond
+
+// secondStop waits for what ends a soft stop early; nil when it ended by itself.
+func secondStop(signals <-chan os.Signal, grace time.Duration, over <-chan struct{}) error {
+	first := time.Now()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	for {
+		select {
+		case <-signals:
+			if time.Since(first) > sameStop {
+				return errSecond
+			}
+		case <-timer.C:
+			return errGraceSpent
+		case <-over:
+			return nil
+		}
+	}
 }
 
 // hardCause is why the daemon had to stop hard, nil when it had not.

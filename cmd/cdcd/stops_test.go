@@ -21,7 +21,8 @@ func TestStops(t *testing.T) {
 	}{
 		"none":        {0, time.Hour, false, nil},
 		"one":         {1, 29 * time.Second, true, nil},
-		"two":         {2, 0, true, errSecond},
+		"two":         {2, time.Second, true, errSecond},
+		"an echo":     {2, sameStop / 2, true, nil},
 		"grace spent": {1, 31 * time.Second, true, errGraceSpent},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -29,11 +30,14 @@ func TestStops(t *testing.T) {
 				signals := make(chan os.Signal, 2)
 				s := newStops(context.Background(), signals, 30*time.Second, quiet())
 				defer s.end()
+				if c.signals == 0 {
+					time.Sleep(c.wait)
+				}
 				for range c.signals {
 					signals <- syscall.SIGTERM
+					time.Sleep(c.wait)
 					synctest.Wait()
 				}
-				time.Sleep(c.wait)
 				synctest.Wait()
 				if (s.soft.Err() != nil) != c.soft || s.hardCause() != c.hard {
 					t.Errorf("soft %v, hard %v", s.soft.Err(), s.hardCause())

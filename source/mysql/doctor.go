@@ -66,11 +66,12 @@ func (e *examination) server() error {
 	if e.maria() {
 		oldest, name = "10.5.0", "MariaDB"
 	}
-	if older(e.version, oldest) {
-		e.add(resilience.Problem, "server_version", "upgrade the server", "%s %s is older than %s, the oldest that is supported", name, e.version, oldest)
+	version, _, _ := strings.Cut(e.version, "-MariaDB")
+	if older(version, oldest) {
+		e.add(resilience.Problem, "server_version", "upgrade the server", "%s %s is older than %s, the oldest that is supported", name, version, oldest)
 		return nil
 	}
-	e.good("server_version", "%s %s at %s", name, e.version, e.addr)
+	e.good("server_version", "%s %s at %s", name, version, e.addr)
 	return nil
 }
 
