@@ -41,6 +41,8 @@ type line struct {
 	ended   chan struct{} // closed when run has returned
 	wg      sync.WaitGroup
 
+	compressors sync.Pool // for small batches
+
 	mu       sync.Mutex
 	inbox    []*item
 	bytes    int // handed in and not acknowledged
@@ -269,6 +271,9 @@ func (l *line) produce(leader int32, parts []*partition) {
 		began := time.Now()
 		for i, b := range batches {
 			if fresh[i] {
+				if b.small {
+					l.squeeze(b)
+				}
 				stamp(b.bytes(), l.producer.session.pid, l.producer.session.epoch, b.seq, l.producer.transactional)
 			}
 		}
@@ -278,6 +283,17 @@ func (l *line) produce(leader int32, parts []*partition) {
 			return l.produced(parts, errs, time.Since(began))
 		}
 	})
+}
+
+// squeeze compresses a small batch before it leaves for the first time. One
+// that resists stays plain.
+func (l *line) squeeze(b *batch) {
+	compress, ok := l.compressors.Get().(compressor)
+	if !ok {
+		compress = newCompressor(l.cfg.Compression)
+	}
+	_ = b.squeeze(l.cfg.Compression, compress)
+	l.compressors.Put(compress)
 }
 
 // produced sorts out what became of each batch.
@@ -311,19 +327,21 @@ func (l *line) produced(parts []*partition, errs []error, took time.Duration) er
 	return nil
 }
 
-// acknowledged gives back the memory of an item whose batches are all written.
+// acknowledged gives back the memory of items whose batches are all written.
 // One that ends inside a source transaction is done with that: it becomes
 // durable with the one that ends it, and a transaction larger than all budgets
 // could not pass if it waited.
 func (l *line) acknowledged(q *queued) {
-	if q.item == nil || q.item.pending > 0 {
-		return
-	}
-	q.item.unit.release()
-	q.item.unit = nil
-	l.giveBack(q.item)
-	if q.item.open {
-		q.item.tell(nil)
+	for _, it := range q.items {
+		if it.pending > 0 || it.unit == nil {
+			continue
+		}
+		it.unit.release()
+		it.unit = nil
+		l.giveBack(it)
+		if it.open {
+			it.tell(nil)
+		}
 	}
 }
 

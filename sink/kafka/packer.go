@@ -211,7 +211,8 @@ func (p *packer) open(pp *packPart, millis int64) {
 }
 
 // seal turns the records of the partition into a finished batch. What does not
-// shrink is stored as it is, so a batch is never larger than its records.
+// shrink is stored as it is, so a batch is never larger than its records; what
+// is small is compressed when it leaves.
 func (p *packer) seal(pp *packPart) error {
 	if p.unit == nil {
 		p.unit = p.pool.get(p.want)
@@ -221,18 +222,25 @@ func (p *packer) seal(pp *packPart) error {
 	from, codec := len(u.arena), p.codec
 	arena := appendZeros(u.arena, prefixSize+headerSize)
 	payload := len(arena)
-	arena, err := p.compress(arena, pp.buf)
-	if err != nil {
-		return resilience.Errorf(resilience.Fatal, "compress_failed", "compress batch", "%w", err).WithPlace("%s", pp.topic.name)
+	small := len(pp.buf) <= smallBatch
+	if !small {
+		var err error
+		if arena, err = p.compress(arena, pp.buf); err != nil {
+			return compressFailed(err, pp.topic)
+		}
 	}
-	if len(arena)-payload >= len(pp.buf) {
+	if small || len(arena)-payload >= len(pp.buf) {
 		arena, codec = append(arena[:payload], pp.buf...), None
 	}
 	putHeader(arena[from:], len(arena)-from-prefixSize, codec, pp.count, pp.first, pp.last)
 	u.arena = arena
-	u.batches = append(u.batches, batch{unit: u, topic: pp.topic, part: pp.id, count: pp.count, from: from, to: len(arena)})
+	u.batches = append(u.batches, batch{unit: u, topic: pp.topic, part: pp.id, count: pp.count, from: from, to: len(arena), small: small})
 	pp.buf, pp.count = pp.buf[:0], 0
 	return nil
+}
+
+func compressFailed(err error, t *topic) error {
+	return resilience.Errorf(resilience.Fatal, "compress_failed", "compress batch", "%w", err).WithPlace("%s", t.name)
 }
 
 var zeros [prefixSize + headerSize]byte

@@ -62,7 +62,7 @@ func (l *line) savePosition(now time.Time) error {
 		return err
 	}
 	l.moved, l.savedAt = false, now
-	l.m.enqueue(batches[0], nil)
+	l.m.enqueue(batches[0])
 	return nil
 }
 

@@ -43,10 +43,11 @@ type partition struct {
 	since    time.Time
 }
 
-// queued is a batch with the item it belongs to, nil for a record of our own.
+// queued is a batch with the items it belongs to: none for a record of our own,
+// several when small ones were joined.
 type queued struct {
 	*batch
-	item *item
+	items []*item
 }
 
 type partKey struct {
@@ -151,8 +152,11 @@ func (m *machine) take(it *item, now time.Time) error {
 	return nil
 }
 
-// settle seals a group that waits for nothing: the last item was idle, or it is
-// old enough, or nothing more comes.
+// settle seals a group that waits for nothing: the last item was idle and the
+// transaction is open, or it is old enough, or nothing more comes. Nothing may
+// leave before the transaction is open, so what comes until then rides along:
+// the coordinator opens it only when it is through with the last one, and that
+// is half of the cycle under light load.
 func (m *machine) settle(now time.Time) error {
 	if !m.transactional {
 		m.reap()
@@ -161,11 +165,18 @@ func (m *machine) settle(now time.Time) error {
 	if m.phase != filling || len(m.group) == 0 {
 		return nil
 	}
-	if last := m.group[len(m.group)-1]; last.open || !last.idle && !m.draining && now.Before(m.due()) {
+	last := m.group[len(m.group)-1]
+	if last.open {
 		return nil
 	}
-	return m.close()
+	if rest := last.idle && len(m.members) > 0; rest || m.draining || !now.Before(m.due()) {
+		return m.close()
+	}
+	return nil
 }
+
+// expanding tells that partitions are about to become part of the transaction.
+func (m *machine) expanding() bool { return m.adding || len(m.joining) > 0 }
 
 // due is when settle must be called again; zero for never.
 func (m *machine) due() time.Time {
@@ -193,19 +204,34 @@ func (m *machine) close() error {
 		return err
 	}
 	for _, b := range batches {
-		m.enqueue(b, nil)
+		m.enqueue(b)
 	}
 	m.phase = sealed
 	return nil
 }
 
-// enqueue puts a batch behind the others of its partition.
-func (m *machine) enqueue(b *batch, it *item) {
+// enqueue puts a batch behind the others of its partition, or joins it with the
+// last of them.
+func (m *machine) enqueue(b *batch, items ...*item) {
 	p := m.partition(partKey{b.topic, b.part})
-	p.queue = append(p.queue, &queued{b, it})
+	if last := p.last(); last != nil && last.joinable(b) {
+		last.batch, last.items = last.join(b), append(last.items, items...)
+		return
+	}
+	p.queue = append(p.queue, &queued{b, items})
 	m.pending++
 	m.join(p)
 	m.list(p)
+}
+
+// last is the batch at the end of the queue, nil if there is none that has not
+// left.
+func (p *partition) last() *queued {
+	n := len(p.queue)
+	if n == 0 || n == 1 && p.busy {
+		return nil
+	}
+	return p.queue[n-1]
 }
 
 // join sees to it that the partition becomes part of the transaction.
@@ -252,6 +278,9 @@ func (m *machine) joined(parts []*partition) {
 // whether another request may go to a leader. Each must come back through acked
 // or retry.
 func (m *machine) nextProduce(maxBytes int, room func(leader int32) bool) (leader int32, parts []*partition) {
+	if m.phase == sealed && m.expanding() && m.bytes < maxBytes {
+		return 0, nil // one request for all of it will do, in a moment
+	}
 	bytes, rest := 0, m.ready[:0]
 	for _, p := range m.ready {
 		l, size := p.topic.leader(p.id), p.queue[0].size()
@@ -279,8 +308,8 @@ func (m *machine) acked(p *partition) *queued {
 	}
 	p.busy, p.attempts = false, 0
 	m.pending--
-	if q.item != nil {
-		q.item.pending--
+	for _, it := range q.items {
+		it.pending--
 	}
 	m.list(p)
 	if !m.transactional {
@@ -297,7 +326,7 @@ func (m *machine) retry(p *partition) {
 
 // nextEnd tells that the transaction is to be committed now; ended must follow.
 func (m *machine) nextEnd() bool {
-	if m.phase != sealed || m.pending > 0 || m.adding || len(m.joining) > 0 {
+	if m.phase != sealed || m.pending > 0 || m.expanding() {
 		return false
 	}
 	m.phase = ending

@@ -36,7 +36,7 @@ type world struct {
 
 func newWorld(t *rapid.T, transactional bool) *world {
 	w := &world{
-		t: t, now: time.Unix(1000, 0), topic: &topic{name: "a", leaders: make([]int32, 4)},
+		t: t, now: time.Unix(1000, 0), topic: &topic{name: "a", leaders: make([]int32, 4), maxBytes: 600},
 		ids: map[*item][]string{}, batchID: map[*batch]string{},
 		inTxn: map[int32]bool{}, hidden: map[int32][]string{}, visible: map[int32][]string{},
 	}
@@ -64,13 +64,15 @@ func (w *world) put() {
 		idle: rapid.Bool().Draw(w.t, "idle"), ends: nil}
 	it.done = func(sink.Ack, error) {}
 	for range n {
-		u.batches = append(u.batches, batch{unit: u, topic: w.topic, part: int32(rapid.IntRange(0, 3).Draw(w.t, "part")), count: 1})
-	}
-	for i := range u.batches {
 		w.nextID++
 		id := fmt.Sprint(w.nextID)
 		w.ids[it] = append(w.ids[it], id)
-		w.batchID[&u.batches[i]] = id
+		b := smallBatchOf(w.topic, int32(rapid.IntRange(0, 3).Draw(w.t, "part")), int64(w.nextID), id)
+		b.small = rapid.Bool().Draw(w.t, "small")
+		u.batches = append(u.batches, b)
+	}
+	for i := range u.batches {
+		w.batchID[&u.batches[i]] = w.ids[it][i]
 	}
 	if n == 0 {
 		it.open = len(w.sent) > 0 && w.sent[len(w.sent)-1].open && it.open
@@ -137,14 +139,13 @@ func (w *world) answerProduce() {
 			continue
 		}
 		q := w.m.acked(p)
-		if q.item == nil {
+		if len(q.items) == 0 {
 			continue
 		}
-		id := w.batchID[q.batch]
-		if w.m.transactional {
-			w.hidden[p.id] = append(w.hidden[p.id], id)
+		if ids := keysOf(q.batch); w.m.transactional {
+			w.hidden[p.id] = append(w.hidden[p.id], ids...)
 		} else {
-			w.visible[p.id] = append(w.visible[p.id], id)
+			w.visible[p.id] = append(w.visible[p.id], ids...)
 		}
 	}
 }
@@ -301,6 +302,7 @@ func TestGroupsLeaveWhenNothingArguesForWaiting(t *testing.T) {
 	}{
 		{"idle leaves at once", true, false, 0, true},
 		{"more is waiting", false, false, 0, false},
+		{"the transaction is not open yet", true, false, -1, false},
 		{"nothing came after all", false, false, inputGap, true},
 		{"inside a transaction", true, true, time.Hour, false},
 	}
@@ -310,6 +312,9 @@ func TestGroupsLeaveWhenNothingArguesForWaiting(t *testing.T) {
 			m.seal = func([]*item) ([]*batch, error) { return nil, nil }
 			if err := m.put(quietItem(tt.idle, tt.open), start); err != nil {
 				t.Fatal(err)
+			}
+			if tt.after >= 0 {
+				m.joined(m.nextJoin())
 			}
 			if err := m.settle(start.Add(tt.after)); err != nil {
 				t.Fatal(err)

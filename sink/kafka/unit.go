@@ -25,6 +25,7 @@ type batch struct {
 	from, to int
 	seq      int32 // its first sequence number, once sent
 	sent     bool
+	small    bool // plain, and may be joined with others of its partition
 }
 
 func (b *batch) bytes() []byte { return b.unit.arena[b.from:b.to] }
