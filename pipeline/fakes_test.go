@@ -25,6 +25,7 @@ type script struct {
 	mu    sync.Mutex
 	opens []uint64         // Seq at which streams were opened
 	fail  map[uint64]error // error to return once before this transaction
+	cuts  int              // times the connection breaks behind the first Begin
 	drops time.Duration    // how long the step before the first transaction takes
 }
 
@@ -55,12 +56,20 @@ func (s *script) takeFailure(tx uint64) error {
 	return err
 }
 
+func (s *script) cut() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cuts--
+	return s.cuts >= 0
+}
+
 type scriptStream struct {
 	s   *script
 	tx  uint64 // finished
 	row int    // of the transaction after it; -1 before its Begin
 	in  bool
 
+	open     bool // it has announced itself
 	received atomic.Uint64
 }
 
@@ -75,6 +84,11 @@ func (t *scriptStream) Next(ctx context.Context, ev *event.Event) error {
 	*ev = event.Event{}
 	n := t.tx + 1
 	at := event.Coord{File: scriptFile, Offset: n * 1000}
+	if !t.open {
+		t.open = true
+		ev.Kind, ev.Coord = event.EvReset, at
+		return nil
+	}
 	if int(t.tx) == len(t.s.rows) {
 		select {
 		case <-time.After(time.Second):
@@ -96,6 +110,8 @@ func (t *scriptStream) Next(ctx context.Context, ev *event.Event) error {
 		}
 		t.in, t.row = true, 0
 		ev.Kind, ev.Coord, ev.GTID, ev.Time = event.EvBegin, at, gtid, time.Now()
+	case n == 1 && t.s.cut():
+		return resilience.Errorf(resilience.Transient, "cut", "read", "connection reset")
 	case t.row < t.s.rows[t.tx]:
 		ev.Kind = event.EvRows
 		ev.Raw = t.rowsEvent(n)

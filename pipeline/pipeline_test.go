@@ -390,3 +390,26 @@ func TestLongStepsOfTheStreamAreNoStall(t *testing.T) {
 		}
 	})
 }
+
+// TestPausesGrowUntilATransactionComesThrough: a beginning is no progress when
+// the connection breaks behind it every time.
+func TestPausesGrowUntilATransactionComesThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, 3, 3)
+		f.src.cuts = 9
+		began := time.Now()
+		f.start(t)
+		f.settle(t, 2)
+		if took := time.Since(began); took < time.Second {
+			t.Errorf("%d connections in %s", f.src.opened(), took)
+		}
+		if s := f.p.Status(); s.State != Running || s.Error != "" {
+			t.Errorf("status %+v", s)
+		}
+		f.soft()
+		if err := <-f.result; err != nil {
+			t.Fatal(err)
+		}
+		f.wantAll(t, false)
+	})
+}

@@ -80,7 +80,7 @@ func (p pulser) Pulse() (progress uint64, waiting bool) {
 
 func (l *line) pump(ctx context.Context, st source.Stream, asm *txbuffer.Assembler, s *stage) error {
 	var ev event.Event
-	healthy := false
+	heard := false
 	for {
 		s.is(working)
 		if err := st.Next(ctx, &ev); err != nil {
@@ -89,9 +89,9 @@ func (l *line) pump(ctx context.Context, st source.Stream, asm *txbuffer.Assembl
 		ev.Received = time.Now()
 		l.lastSeen.Store(ev.Received.UnixNano())
 		s.beat()
-		if !healthy && ev.Kind != event.EvReset {
-			healthy = true
-			l.p.recovered()
+		if !heard && ev.Kind != event.EvReset {
+			heard = true
+			l.p.status.set(Running, nil)
 		}
 		hitRead(ev.Kind)
 		s.is(blocked) // should the ring be full
@@ -101,6 +101,7 @@ func (l *line) pump(ctx context.Context, st source.Stream, asm *txbuffer.Assembl
 		}
 		if finished {
 			l.readSeq.Store(asm.Seq())
+			l.p.sourceRetry.Reset() // not before: it may break in the same transaction each time
 		}
 	}
 }
@@ -126,10 +127,4 @@ func hitRead(k event.EventKind) {
 	case event.EvHeartbeat:
 		failpoint.Hit("read.heartbeat")
 	}
-}
-
-// recovered ends a retry: the source delivers again.
-func (p *Pipeline) recovered() {
-	p.sourceRetry.Reset()
-	p.status.set(Running, nil)
 }
