@@ -113,7 +113,7 @@ func Decode(b []byte) (Checkpoint, error) {
 
 func corrupt(err error) error {
 	return resilience.Errorf(resilience.Fatal, "checkpoint_corrupt", "decode checkpoint", "%w", err).
-		WithHint("it was damaged after it was written: restore it from a copy; if there is none, start the pipeline anew and take care of the changes since its last known position")
+		WithHint("it was damaged after it was written: restore it from a copy, or %s", resilience.StartOver)
 }
 
 // open takes the first line off and holds the checksum against the rest.

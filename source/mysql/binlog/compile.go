@@ -40,7 +40,7 @@ func CompileTable(body []byte, o TableOptions) (*event.Table, error) {
 	if !m.named {
 		return nil, &resilience.Error{
 			Class: resilience.Fatal, Code: CodeMetadata, Op: opCompile, At: m.db + "." + m.name,
-			Err: errNoNames, Hint: "SET GLOBAL binlog_row_metadata = FULL, then start from a position after it",
+			Err: errNoNames, Hint: "SET GLOBAL binlog_row_metadata = FULL; rows written before cannot be read: " + resilience.StartOver,
 		}
 	}
 	t := &event.Table{Database: m.db, Name: m.name, Columns: make([]event.Column, len(m.columns)), Key: m.key}

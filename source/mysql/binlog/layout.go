@@ -123,7 +123,7 @@ func (l *layout) open(typ byte, body []byte) (h rowsHead, err error) {
 	case TypeWriteRows, TypeWriteRowsV1, TypeDeleteRows, TypeDeleteRowsV1:
 	case TypePartialUpdateRows:
 		return h, l.refuse(CodePartialJSON, "the update carries parts of JSON documents").
-			WithHint("SET GLOBAL binlog_row_value_options = '', and in every session that sets its own")
+			WithHint("SET GLOBAL binlog_row_value_options = '', and in every session that sets its own; then exclude the table or %s", resilience.StartOver)
 	default:
 		return h, l.malformed("%s cannot be decoded", EventType(typ))
 	}
@@ -165,7 +165,7 @@ func (l *layout) checkMissing(bitmap []byte) error {
 	for i := range l.steps {
 		if bitmap[i/8]>>(i%8)&1 == 0 && l.steps[i].op != opSkip {
 			return l.refuse(CodePartialImage, "the row image leaves column %s out", l.table.Columns[i].Name).
-				WithHint("SET GLOBAL binlog_row_image = FULL, and in every session that sets its own; " +
+				WithHint("SET GLOBAL binlog_row_image = FULL, and in every session that sets its own, then " + resilience.StartOver + "; " +
 					"MariaDB leaves generated columns out of updates and deletes even so: exclude them")
 		}
 	}
