@@ -27,8 +27,8 @@ type latency struct {
 }
 
 var latencies = []latency{
-	{"latency, exactly once", "cdcd to Kafka, exactly once", "latency_eo"},
-	{"latency, at least once", "cdcd to Kafka, at least once", "latency_al"},
+	{name: "latency, exactly once", child: "cdcd to Kafka, exactly once"},
+	{name: "latency, at least once", child: "cdcd to Kafka, at least once"},
 }
 
 const (

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/cdcd-io/cdcd/internal/testenv"
 )
@@ -102,6 +103,7 @@ func measureAll(ctx context.Context, s *servers, t target, o *options) error {
 	}
 	for _, l := range latencies {
 		for i := 0; i < o.repeat && o.wants(l.name); i++ {
+			l.table = fmt.Sprintf("latency_%d", time.Now().UnixNano()) // and so a topic of its own
 			r, err := l.run(ctx, s, t)
 			if err != nil {
 				return err
