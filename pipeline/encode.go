@@ -2,10 +2,12 @@ package pipeline
 
 import (
 	"context"
+	"runtime/debug"
 	"time"
 
 	"github.com/cdcd-io/cdcd/format"
 	"github.com/cdcd-io/cdcd/internal/failpoint"
+	"github.com/cdcd-io/cdcd/resilience"
 	"github.com/cdcd-io/cdcd/sink"
 )
 
@@ -32,11 +34,7 @@ func (l *line) encode(ctx context.Context, s *stage) error {
 
 func (l *line) render(u *unit, enc format.Encoder, packer sink.Packer) {
 	began := time.Now()
-	u.err = renderPieces(u, enc, packer)
-	packed, err := packer.Pack()
-	if u.err == nil {
-		u.packed, u.err = packed, err
-	}
+	l.pack(u, enc, packer)
 	for _, p := range u.pieces {
 		p.Release()
 	}
@@ -49,6 +47,25 @@ func (l *line) render(u *unit, enc format.Encoder, packer sink.Packer) {
 		o(u.stats(), time.Since(began))
 	}
 	u.done <- struct{}{}
+}
+
+// pack renders and packs the unit. Rows that make a decoder or a format panic
+// would do so at every start: they stop their pipeline, not the process and the
+// other pipelines with it. Encoder and packer are the worker's own, and the line
+// ends with this unit.
+func (l *line) pack(u *unit, enc format.Encoder, packer sink.Packer) {
+	defer func() {
+		if v := recover(); v != nil {
+			l.p.deps.Log.Error("encoding panicked, the pipeline stops", "panic", v, "stack", string(debug.Stack()))
+			u.err = resilience.Errorf(resilience.Fatal, "encode_panic", "encode rows", "panic: %v", v).WithPlace("%s", u.place()).
+				WithHint("this is a bug: report it with the stack in the log; to go on, exclude the table meanwhile")
+		}
+	}()
+	u.err = renderPieces(u, enc, packer)
+	packed, err := packer.Pack()
+	if u.err == nil {
+		u.packed, u.err = packed, err
+	}
 }
 
 func renderPieces(u *unit, enc format.Encoder, packer sink.Packer) error {

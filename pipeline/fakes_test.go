@@ -144,6 +144,7 @@ type lines struct {
 	poison int64
 	slow   time.Duration // for a piece
 	hang   chan struct{} // where the poison makes it hang, not fail
+	panics bool          // at the poison
 	text   []byte
 }
 
@@ -154,6 +155,9 @@ func (e *lines) Encode(p *event.Piece, out format.Emitter) error {
 			return err
 		}
 		id := c.After[0].Num
+		if id == e.poison && e.panics {
+			panic("index out of range")
+		}
 		if id == e.poison && e.hang != nil {
 			<-e.hang
 		}

@@ -19,6 +19,7 @@ type fixture struct {
 	poison int64
 	slow   time.Duration // of the encoder, for a piece
 	hang   chan struct{} // of the encoder, at the poison
+	panics bool          // likewise
 
 	p          *Pipeline
 	soft, hard context.CancelFunc
@@ -45,7 +46,7 @@ func (f *fixture) start(t *testing.T) {
 	p, err := New(f.cfg, Deps{
 		Source: f.src, Sink: f.dst, Store: f.dst,
 		Encoder: func(r *format.Routes) format.Encoder {
-			return &lines{route: r.Topic("t"), poison: f.poison, slow: f.slow, hang: f.hang}
+			return &lines{route: r.Topic("t"), poison: f.poison, slow: f.slow, hang: f.hang, panics: f.panics}
 		},
 	})
 	if err != nil {
@@ -411,5 +412,25 @@ func TestPausesGrowUntilATransactionComesThrough(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.wantAll(t, false)
+	})
+}
+
+// TestPanicStopsThePipelineOnly: what is in front of the row that a decoder
+// cannot bear is delivered.
+func TestPanicStopsThePipelineOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(50, 2)...)
+		f.cfg.UnitBytes = 4 << 10
+		f.poison, f.panics = 31*1_000_000+1, true
+		f.start(t)
+		err := <-f.result
+		if resilience.CodeOf(err) != "encode_panic" || resilience.ClassOf(err) != resilience.Fatal {
+			t.Fatalf("ended with %v", err)
+		}
+		for _, id := range f.dst.ids {
+			if id >= 31*1_000_000 {
+				t.Fatalf("row %d of the transaction or behind it was sent", id)
+			}
+		}
 	})
 }

@@ -66,5 +66,17 @@ func (u *unit) note(p *event.Piece) {
 	}
 }
 
+// place names the transactions of the unit's pieces.
+func (u *unit) place() string {
+	if len(u.pieces) == 0 {
+		return ""
+	}
+	first, last := u.pieces[0].Tx.Key, u.pieces[len(u.pieces)-1].Tx.Key
+	if first == last {
+		return "transaction " + first
+	}
+	return "transactions " + first + " to " + last
+}
+
 // quiet reports whether the piece yields no records.
 func quiet(p *event.Piece) bool { return p.Tx.Rows == 0 && p.Tx.DDL == nil }
