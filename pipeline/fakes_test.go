@@ -179,19 +179,20 @@ func (e *lines) Heartbeat(int64, format.Emitter) error { return nil }
 type memory struct {
 	delay time.Duration
 
-	mu      sync.Mutex
-	ids     []int64 // of the rows delivered, in order
-	seq     uint64  // of the last transaction end delivered
-	cp      checkpoint.Checkpoint
-	saves   int
-	refuse  map[int]error // by number of the batch, once
-	batches int
-	mute    bool // acknowledge nothing
-	away    bool // Connect waits
-	inside  bool // the last batch was open
-	torn    int  // batches that end nothing and are not open, behind one that is
-	queue   chan memoryBatch
-	wg      sync.WaitGroup
+	mu       sync.Mutex
+	ids      []int64 // of the rows delivered, in order
+	seq      uint64  // of the last transaction end delivered
+	cp       checkpoint.Checkpoint
+	saves    int
+	refuse   map[int]error // by number of the batch, once
+	batches  int
+	connects int
+	mute     bool // acknowledge nothing
+	away     bool // Connect waits
+	inside   bool // the last batch was open
+	torn     int  // batches that end nothing and are not open, behind one that is
+	queue    chan memoryBatch
+	wg       sync.WaitGroup
 }
 
 type memoryBatch struct {
@@ -236,6 +237,7 @@ func (m *memory) Connect(ctx context.Context, _ uint64, cp checkpoint.Checkpoint
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.connects++
 	m.queue = make(chan memoryBatch, unitsInFlight)
 	m.wg.Add(1)
 	go m.run(m.queue)

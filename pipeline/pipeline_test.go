@@ -9,6 +9,7 @@ import (
 
 	"github.com/cdcd-io/cdcd/format"
 	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/source"
 )
 
 // fixture is a pipeline from a script to memory.
@@ -150,6 +151,25 @@ func TestSourceReconnectsBehindLastTransaction(t *testing.T) {
 		f.wantAll(t, false) // the line went on: nothing twice
 		if len(f.src.opens) != 5 {
 			t.Fatalf("opened at %v", f.src.opens)
+		}
+	})
+}
+
+// TestDisplacedReaderAsksTheSinkFirst: another reader in our place may be the
+// new owner, so the source is not opened again before the sink was connected.
+func TestDisplacedReaderAsksTheSinkFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(100, 2)...)
+		f.src.fail[40] = resilience.Errorf(resilience.Transient, source.CodeDisplaced, "read", "another reader")
+		f.start(t)
+		f.settle(t, 100)
+		f.soft()
+		if err := <-f.result; err != nil {
+			t.Fatal(err)
+		}
+		f.wantAll(t, false)
+		if f.dst.connects != 2 {
+			t.Fatalf("the sink was connected %d times, want 2", f.dst.connects)
 		}
 	})
 }

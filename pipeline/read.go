@@ -15,7 +15,8 @@ import (
 // connection is opened again right behind the last whole transaction; the
 // unfinished one is dropped and comes again. Any other error ends the line once
 // what was read before it is delivered, so that the position a person then sees
-// is the one in front of the trouble.
+// is the one in front of the trouble. So does being displaced by another reader:
+// the next line asks the sink first who the owner is, and a zombie stays away.
 func (l *line) read(ctx, soft context.Context, s *stage) error {
 	defer s.is(finished)
 	asm := txbuffer.NewAssembler(l.start.Position, l.ring)
@@ -31,7 +32,7 @@ func (l *line) read(ctx, soft context.Context, s *stage) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if resilience.ClassOf(err) != resilience.Transient {
+		if resilience.ClassOf(err) != resilience.Transient || resilience.CodeOf(err) == source.CodeDisplaced {
 			l.readErr = err
 			l.ring.CloseSoft()
 			return nil

@@ -35,6 +35,12 @@ type Stream interface {
 	Close() error
 }
 
+// CodeDisplaced is the code of the Transient error of a stream whose place at the
+// server another reader took under our name. That may be our successor, or one
+// who does not know yet that we are his: before the place is taken back, the
+// sink must be asked who the owner is.
+const CodeDisplaced = "reader_displaced"
+
 // Pulser is an optional interface of a Stream. One step of a stream may take
 // long: whoever watches it asks here, from any goroutine, whether it moves.
 type Pulser interface {

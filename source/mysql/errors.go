@@ -10,6 +10,7 @@ import (
 	mysqlerr "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/source"
 )
 
 // What was being done, for the errors of this package.
@@ -83,7 +84,7 @@ var meanings = map[uint16]meaning{
 	3024: {class: resilience.Transient, code: "query_timeout"},
 	3118: {class: resilience.Fatal, code: codeAccess, hint: "the account is locked", curable: true},
 	3159: {class: resilience.Fatal, code: "tls_required", hint: "the server insists on TLS: set tls.mode to required or more", curable: true},
-	4052: {class: resilience.Fatal, code: codeClash, hint: hintClash},
+	4052: {class: resilience.Transient, code: source.CodeDisplaced, hint: hintClash},
 	3169: {class: resilience.Transient, code: "connection_killed"},
 	4031: {class: resilience.Transient, code: "connection_killed"},
 	4151: {class: resilience.Fatal, code: codeAccess, hint: "the account is locked", curable: true},
@@ -99,7 +100,7 @@ var dumpMeanings = []struct {
 	text string
 	meaning
 }{
-	{"same server_uuid/server_id", meaning{class: resilience.Fatal, code: codeClash, hint: hintClash}},
+	{"same server_uuid/server_id", meaning{class: resilience.Transient, code: source.CodeDisplaced, hint: hintClash}},
 	{"purged", meaning{class: resilience.Fatal, code: codePurged, hint: hintPurged}},
 	{"could not find first log file", meaning{class: resilience.Fatal, code: codePurged, hint: hintPurged}},
 	{"could not find gtid state", meaning{class: resilience.Fatal, code: codePurged, hint: hintPurged}},

@@ -10,6 +10,7 @@ import (
 	mysqlerr "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/source"
 )
 
 func TestErrorsOfTheServer(t *testing.T) {
@@ -29,7 +30,8 @@ func TestErrorsOfTheServer(t *testing.T) {
 		{1236, "Error: connecting slave requested to start from GTID 0-1-9, which is not in the master's binlog", resilience.Fatal, codeReset},
 		{1236, "Slave has more GTIDs than the master has, using the master's SERVER_UUID.", resilience.Fatal, codeReset},
 		{1236, "Client requested source to start replication from position > file size", resilience.Fatal, codeReset},
-		{1236, "A replica with the same server_uuid/server_id as this replica has connected to the source", resilience.Fatal, codeClash},
+		{1236, "A replica with the same server_uuid/server_id as this replica has connected to the source", resilience.Transient, source.CodeDisplaced},
+		{4052, "A slave with the same server_id is already connected", resilience.Transient, source.CodeDisplaced},
 		{1236, "log event entry exceeded max_allowed_packet; Increase max_allowed_packet on source", resilience.Fatal, "max_allowed_packet"},
 		{1236, "event read from binlog did not pass crc check", resilience.Fatal, "source_log_corrupt"},
 		{1236, "something nobody has seen yet", resilience.Unclassified, "server_error"},

@@ -12,6 +12,7 @@ import (
 	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/internal/testenv"
 	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/source"
 	"github.com/cdcd-io/cdcd/source/mysql"
 )
 
@@ -332,7 +333,7 @@ func TestClash(t *testing.T) {
 		if _, err := second.transaction(ctx); err != nil {
 			t.Fatal(err)
 		}
-		first.fails(resilience.Fatal, "server_id_clash")
+		first.fails(resilience.Transient, source.CodeDisplaced)
 		c := configFor(m.Addr(), db)
 		id := *m.MustQuery(t, "SELECT @@server_id")[0][0]
 		if err := c.ServerIDs.UnmarshalText([]byte(id)); err != nil {
