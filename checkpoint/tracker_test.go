@@ -67,7 +67,7 @@ func TestTrackerAgainstModel(t *testing.T) {
 			},
 			"done": func(t *rapid.T) {
 				if len(waiting) == 0 {
-					t.Skip()
+					t.Skip() // rapid draws another action
 				}
 				i := rapid.IntRange(0, min(len(waiting)-1, 5)).Draw(t, "ticket")
 				k := waiting[i]

@@ -21,14 +21,13 @@ type ackBook struct {
 	err     error
 	owed    bool // the last safe checkpoint was not stored
 
-	over   chan struct{} // closed when send has ended and all is acknowledged, or one failed
-	failed chan struct{} // closed when a batch failed
+	over chan struct{} // closed when send has ended and all is acknowledged, or one failed
 }
 
 func (a *ackBook) open(cp checkpoint.Checkpoint) {
 	a.cp = cp
 	a.tracker = checkpoint.NewTracker(cp.Position.Clone(), cp.Sink)
-	a.over, a.failed = make(chan struct{}), make(chan struct{})
+	a.over = make(chan struct{})
 }
 
 // add enters a unit that is about to be sent and copies its ends.
@@ -59,7 +58,6 @@ func (a *ackBook) fail(err error) {
 		return
 	}
 	a.err = err
-	close(a.failed)
 	closeOnce(a.over)
 }
 

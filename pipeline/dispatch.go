@@ -23,14 +23,13 @@ type dispatcher struct {
 	quietTill time.Time // when a unit of quiet ends only must leave
 	beatAt    time.Time // when the next heartbeat record is due
 	inside    bool      // the last piece taken does not end its transaction
-	ratio     ratio
 }
 
 func (l *line) dispatch(ctx context.Context, s *stage) error {
 	defer close(l.order)
 	defer close(l.work)
 	defer s.is(finished)
-	d := &dispatcher{l: l, s: s, ratio: newRatio()}
+	d := &dispatcher{l: l, s: s}
 	if h := l.p.cfg.HeartbeatInterval; h > 0 {
 		d.beatAt = time.Now().Add(h)
 	}
@@ -186,7 +185,7 @@ func (d *dispatcher) flush(ctx context.Context) error {
 	}
 	d.cur = nil
 	d.s.is(blocked)
-	u.reserved = d.ratio.guess(u.raw)
+	u.reserved = outputGuess(u.raw)
 	if err := d.l.out.reserve(ctx, u.reserved); err != nil {
 		return err
 	}
@@ -200,11 +199,7 @@ func (d *dispatcher) flush(ctx context.Context) error {
 	return nil
 }
 
-// ratio guesses how large a unit becomes when it is rendered.
-type ratio struct{ perByte float64 }
-
-// Rendered rows are several times their raw size before compression; what the
-// packer keeps is about the raw size. Overshoot is corrected after packing.
-func newRatio() ratio { return ratio{perByte: 2} }
-
-func (r ratio) guess(raw int) int64 { return int64(float64(raw)*r.perByte) + 4<<10 }
+// outputGuess is how large, in bytes, a unit is expected to become. Rendered rows
+// are several times their raw size, and what the packer keeps of them after
+// compression at most about twice. What it really was is corrected after packing.
+func outputGuess(raw int) int64 { return 2*int64(raw) + 4<<10 }

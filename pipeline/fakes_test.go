@@ -16,6 +16,9 @@ import (
 	"github.com/cdcd-io/cdcd/source"
 )
 
+// The fakes sleep in the fake time of synctest; where a test runs in real time,
+// their delays are zero.
+
 // script is a source whose log is known beforehand: transaction n has rows[n-1]
 // rows. After the last it sends heartbeats.
 type script struct {

@@ -59,7 +59,7 @@ func (f *fixture) start(t *testing.T) {
 	go func() { f.result <- p.Run(soft, hard) }()
 }
 
-// settle waits until the transaction is durable and stored.
+// settle waits, in fake time, until the transaction is durable and stored.
 func (f *fixture) settle(t *testing.T, seq uint64) {
 	t.Helper()
 	for range 600 {
@@ -206,7 +206,7 @@ func TestPauseAndResume(t *testing.T) {
 			t.Fatalf("status %+v", s)
 		}
 		f.p.Resume()
-		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		if s := f.p.Status(); s.State != Running || f.src.opened() != 2 {
 			t.Fatalf("status %+v", s)
 		}
@@ -223,7 +223,7 @@ func TestHardStopSavesNothingMore(t *testing.T) {
 		f := newFixture(t, repeat(100, 1)...)
 		f.dst.mute = true
 		f.start(t)
-		time.Sleep(3 * time.Second)
+		time.Sleep(3 * f.cfg.SaveInterval) // fake time: every chance to save too much
 		f.hard()
 		if err := <-f.result; !errors.Is(err, context.Canceled) {
 			t.Fatalf("ended with %v", err)
@@ -265,13 +265,17 @@ func TestGiantAmongTiny(t *testing.T) {
 	f.cfg.OutputBytes = 4 << 20
 	f.start(t)
 	var peakOut, peakRing int64
+	limit := time.Now().Add(time.Minute)
 	for f.p.Status().Seq < 2000 {
 		s := f.p.Status()
+		if time.Now().After(limit) {
+			t.Fatalf("seq 2000 not reached: %+v", s)
+		}
 		if s.State == Stopped {
 			t.Fatalf("stopped: %+v", s)
 		}
 		peakOut, peakRing = max(peakOut, s.OutputBytes), max(peakRing, s.RingBytes)
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) // between two samples
 	}
 	f.soft()
 	if err := <-f.result; err != nil {
@@ -357,14 +361,14 @@ func TestSoftStopAndPauseWhileConnecting(t *testing.T) {
 		f := newFixture(t, 1)
 		f.dst.away = true
 		f.start(t)
-		time.Sleep(time.Second)
+		synctest.Wait()
 		f.p.Pause()
 		synctest.Wait()
 		if s := f.p.Status(); s.State != Paused {
 			t.Fatalf("status %+v", s)
 		}
 		f.p.Resume()
-		time.Sleep(time.Second)
+		synctest.Wait()
 		f.soft()
 		synctest.Wait()
 		select {
@@ -386,7 +390,7 @@ func TestFatalDuringSoftStopIsTold(t *testing.T) {
 		f.dst.delay = 10 * time.Second
 		f.dst.refuse[1] = resilience.Errorf(resilience.Fatal, "refused", "send", "too large")
 		f.start(t)
-		time.Sleep(time.Second)
+		synctest.Wait() // the batch is on its way
 		f.soft()
 		if err := <-f.result; resilience.CodeOf(err) != "refused" {
 			t.Fatalf("ended with %v", err)
@@ -401,7 +405,7 @@ func TestLongStepsOfTheStreamAreNoStall(t *testing.T) {
 		f := newFixture(t, repeat(3, 1)...)
 		f.src.drops = 10 * time.Minute
 		f.start(t)
-		time.Sleep(11 * time.Minute)
+		time.Sleep(f.src.drops + time.Minute) // fake time
 		if f.src.opened() != 1 || f.p.Status().Seq != 3 {
 			t.Fatalf("%d lines, status %+v", f.src.opened(), f.p.Status())
 		}

@@ -32,6 +32,7 @@ type unit struct {
 
 func newUnit() *unit { return &unit{done: make(chan struct{}, 1)} }
 
+// reset makes u ready for reuse. Its ends are not reused: the sink may hold them.
 func (u *unit) reset() {
 	clear(u.pieces)
 	*u = unit{pieces: u.pieces[:0], done: u.done}

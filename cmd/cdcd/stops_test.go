@@ -31,7 +31,7 @@ func TestStops(t *testing.T) {
 				s := newStops(context.Background(), signals, 30*time.Second, quiet())
 				defer s.end()
 				if c.signals == 0 {
-					time.Sleep(c.wait)
+					time.Sleep(c.wait) // fake time, here and below
 				}
 				for range c.signals {
 					signals <- syscall.SIGTERM
