@@ -149,6 +149,10 @@ func (l *line) join(ctx, hard context.Context, g *errgroup.Group) (err error, jo
 	}
 }
 
+// CodeHangs is the code of the error of a line that was left with a stage that
+// does not end. Nothing may run beside it in this process.
+const CodeHangs = "stage_hangs"
+
 // hangs is the end of a line of which a stage does not end.
 func (l *line) hangs(cause error) error {
 	name := ""
@@ -160,7 +164,7 @@ func (l *line) hangs(cause error) error {
 	}
 	l.p.deps.Log.Error("stage does not end, the pipeline stops", "stage", name, "goroutines", goroutines())
 	return &resilience.Error{
-		Class: resilience.Fatal, Code: "stage_hangs", Op: "end line", At: "stage " + name,
+		Class: resilience.Fatal, Code: CodeHangs, Op: "end line", At: "stage " + name,
 		Err:  fmt.Errorf("the stage does not end when it is told to; the line ended because of: %v", cause),
 		Hint: "restart the process; the goroutine dump in the log shows where the stage hangs",
 	}

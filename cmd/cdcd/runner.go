@@ -131,6 +131,9 @@ func (r *runner) Pause() error {
 func (r *runner) Resume() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if resilience.CodeOf(r.stopped) == pipeline.CodeHangs {
+		return errors.New("a stage of it still hangs and may still write: restart the process")
+	}
 	if r.stopped != nil {
 		r.stopped = nil // no longer: run is about to build it anew
 		r.again <- struct{}{}

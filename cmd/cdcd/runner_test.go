@@ -192,3 +192,13 @@ func TestEffective(t *testing.T) {
 		}
 	}
 }
+
+// TestHangingPipelineIsNotResumed: what hangs may still write, so nothing runs
+// beside it in this process.
+func TestHangingPipelineIsNotResumed(t *testing.T) {
+	r := newRunner("p", "s", "k")
+	r.setStopped(resilience.Errorf(resilience.Fatal, pipeline.CodeHangs, "end line", "it hangs"))
+	if err := r.Resume(); err == nil || r.alive() {
+		t.Errorf("resumed: %v", err)
+	}
+}

@@ -130,6 +130,9 @@ func (f *File) reportSyntax(err error) {
 			at.Line = n
 		}
 	}
+	if strings.HasPrefix(msg, "unknown anchor ") {
+		msg = "an alias (*name) has no anchor; quote a text that begins with *" // the name may be a secret
+	}
 	f.report(at, "", "this is not YAML: %s", msg)
 }
 

@@ -66,10 +66,10 @@ func (st *stream) wanted() (*event.Table, bool, error) {
 		return nil, false, st.unexpected("a rows event is too short")
 	}
 	id := tableID(head)
-	if id == dummyTable {
-		return nil, false, nil // ends a statement, without rows
-	}
 	table, known := st.source.tables.byID(id)
+	if !known && binlog.IsDummyTable(id) && st.cur.header.Size <= maxDummyEvent {
+		return nil, false, nil // ends a statement, without rows; a table may have that id
+	}
 	if !known {
 		return nil, false, resilience.Errorf(resilience.Fatal, "table_map_missing", opRead, "rows of table id %d come without its table map", id).
 			WithHint("the transaction is not whole in the log: look at it with mysqlbinlog and report this")
@@ -83,8 +83,9 @@ func (st *stream) wanted() (*event.Table, bool, error) {
 	return table, true, nil
 }
 
-// dummyTable is the table id of a rows event that only ends a statement.
-const dummyTable = 1<<24 - 1
+// maxDummyEvent is more than an event without rows has: header, table id,
+// flags, extra data, column count and checksum.
+const maxDummyEvent = 48
 
 func tableID(b []byte) uint64 {
 	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40

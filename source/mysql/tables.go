@@ -9,8 +9,9 @@ import (
 	"github.com/cdcd-io/cdcd/source/mysql/binlog"
 )
 
-// Bounds of the cache of table versions. Over one of them it is emptied: what
-// is still in use is compiled again.
+// Bounds of the cache of table versions. Over one of them it is emptied before
+// the next transaction, whose table maps then are compiled anew: within one, the
+// maps of a statement come before all of its rows, and none may be missing then.
 const (
 	maxTables          = 1 << 16
 	maxDefinitionBytes = 32 << 20
@@ -48,7 +49,12 @@ func (t *tables) reset() {
 }
 
 // begin starts a transaction: table ids are valid within one only.
-func (t *tables) begin() { t.round++ }
+func (t *tables) begin() {
+	if len(t.ids) >= maxTables || len(t.versions) >= maxTables || t.bytes > maxDefinitionBytes {
+		t.reset()
+	}
+	t.round++
+}
 
 // see takes a table map.
 func (t *tables) see(body []byte, flavor event.Flavor) error {
@@ -60,9 +66,6 @@ func (t *tables) see(body []byte, flavor event.Flavor) error {
 	if e == nil || !bytes.Equal(e.definition, m.Definition) {
 		if e, err = t.entry(&m, body, flavor); err != nil {
 			return err
-		}
-		if len(t.ids) >= maxTables {
-			clear(t.ids)
 		}
 		t.ids[m.ID] = e
 	}
@@ -85,9 +88,6 @@ func (t *tables) entry(m *binlog.TableMap, body []byte, flavor event.Flavor) (*t
 		if err != nil {
 			return nil, err
 		}
-	}
-	if len(t.versions) >= maxTables || t.bytes > maxDefinitionBytes {
-		t.reset()
 	}
 	t.bytes += len(e.definition)
 	t.versions[string(e.definition)] = e

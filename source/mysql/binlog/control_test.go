@@ -22,7 +22,7 @@ func TestDummyRows(t *testing.T) {
 	for id, want := range map[uint64]bool{dummyTable24: true, dummyTable48: true, 7: false} {
 		body := binary.LittleEndian.AppendUint64(nil, id|1<<48)
 		r, err := ParseRows(TypeWriteRowsV1, append(body, 0))
-		if err != nil || r.Dummy() != want || !r.EndOfStatement() {
+		if err != nil || IsDummyTable(r.TableID) != want || !r.EndOfStatement() {
 			t.Error(id, r, err)
 		}
 	}

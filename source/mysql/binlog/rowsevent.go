@@ -23,10 +23,10 @@ const (
 // with it.
 func (r *Rows) EndOfStatement() bool { return r.Flags&1 != 0 }
 
-// Dummy reports that the event has no table and no rows and only ends a statement.
-func (r *Rows) Dummy() bool {
-	return (r.TableID == dummyTable24 || r.TableID == dummyTable48) && len(r.Body) <= 2
-}
+// IsDummyTable reports whether a rows event with this table id may be one without
+// table and rows that only ends a statement. It is one when no table map gave
+// the id to a table.
+func IsDummyTable(id uint64) bool { return id == dummyTable24 || id == dummyTable48 }
 
 // ParseRows reads the fixed part of a rows event of any type. Rows of a
 // compressed type must go through Inflater.Rows before they are decoded.
