@@ -197,6 +197,9 @@ func (c *Config) validateTimes() error {
 	span("request_timeout", c.RequestTimeout, 100*time.Millisecond, 5*time.Minute)
 	span("dial_timeout", c.DialTimeout, 100*time.Millisecond, 5*time.Minute)
 	span("checkpoint_interval", c.CheckpointInterval, time.Millisecond, time.Minute)
+	if c.GroupDelay > c.deadline()/2 {
+		errs = append(errs, fmt.Errorf("group_delay: must not exceed %s, half of the time a transaction is given (3/4 of transaction_timeout)", c.deadline()/2))
+	}
 	if c.RequestTimeout > c.TransactionTimeout {
 		errs = append(errs, fmt.Errorf("request_timeout: must not exceed transaction_timeout (%s)", c.TransactionTimeout))
 	}

@@ -57,8 +57,11 @@ type line struct {
 	lookAt   time.Time
 	inflight map[int32]int // produce requests by leader
 	retrying int           // partitions that wait for their repetition
-	pins     []entry       // partition counts for the next checkpoint
-	txnOpen  bool          // the broker may hold an open transaction of ours
+	// disturbed says that since the last commit a batch had to be repeated: then
+	// a transaction that runs out of time need not be too large.
+	disturbed bool
+	pins      []entry // partition counts for the next checkpoint
+	txnOpen   bool    // the broker may hold an open transaction of ours
 }
 
 func (l *line) checkpointKey() partKey { return l.m.checkpoint }
@@ -361,7 +364,7 @@ func (l *line) commit() {
 			if err != nil {
 				return err
 			}
-			l.txnOpen = false
+			l.txnOpen, l.disturbed = false, false
 			now := time.Now()
 			l.obs.txn(now.Sub(opened), now.Sub(began), items, bytes)
 			return l.m.ended(now)
@@ -395,7 +398,7 @@ func (l *line) checkDeadline(now time.Time) error {
 	if !l.cfg.exactlyOnce() || len(l.m.group) == 0 || now.Sub(l.m.opened) < limit {
 		return nil
 	}
-	if l.retrying > 0 || l.m.phase != filling || slept > limit/4 {
+	if l.disturbed || l.m.phase != filling || slept > limit/4 {
 		return resilience.Errorf(resilience.Transient, "transaction_timeout", "deliver",
 			"the brokers did not take the transaction within %s, or this process stood still", limit).
 			WithHint("see the brokers; the position is unchanged")
@@ -451,15 +454,15 @@ func (l *line) finishedDraining() bool {
 // finish ends the loop: requests are joined, and every item that is not done
 // gets the line's first error.
 func (l *line) finish(err error) {
-	l.fail(classify(err, "deliver", ""))
+	err = classify(err, "deliver", "")
+	l.cancel(err) // ends the requests; what is put in meanwhile waits in the inbox
 	l.wg.Wait()
-	if err = l.firstError(); resilience.ClassOf(err) == resilience.Fenced {
+	if resilience.ClassOf(err) == resilience.Fenced {
 		err = l.confirmFence(err)
-		l.mu.Lock()
-		l.err = err
-		l.mu.Unlock()
 	}
+	l.fail(err) // told once, when it is certain; keeps an earlier one
 	l.mu.Lock()
+	err = l.err
 	items := append(l.m.abandon(), l.inbox...)
 	l.inbox = nil
 	l.mu.Unlock()

@@ -3,10 +3,13 @@ package kafka
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/cdcd-io/cdcd/resilience"
 )
 
 // again repeats the batches after a pause, with the leaders looked up anew.
 func (l *line) again(parts []*partition, cause error) {
+	l.disturbed = true
 	worst := parts[0]
 	for _, p := range parts {
 		if p.attempts == 1 {
@@ -53,7 +56,7 @@ func (l *line) relocate(parts []*partition, attempts int) error {
 		if err == nil && m == nil && attempts >= 5 {
 			m, err = awaitTopic(l.ctx, l.cluster, p.topic.name)
 			if err == nil && m == nil {
-				return topicDeleted(p.topic.name)
+				return l.topicGone(p.topic.name)
 			}
 		}
 		if err == nil && m != nil {
@@ -69,4 +72,13 @@ func (l *line) healed(p *partition) {
 		l.waits.Store(false)
 		l.obs.retry(Retry{Op: "produce", At: place(p), Since: p.since})
 	}
+}
+
+// topicGone is the error of a topic that was there and stays away: where it may
+// be made again, the next line does that.
+func (l *line) topicGone(name string) error {
+	if l.cfg.DeletedTopics == policyRecreate {
+		return resilience.Errorf(resilience.Transient, "topic_deleted", "look up topic", "topic %s is gone: it is made again", name)
+	}
+	return topicDeleted(name)
 }
