@@ -28,6 +28,12 @@ func (st *stream) query(ev *event.Event) (bool, error) {
 	if s.Kind == binlog.StatementBegin {
 		return st.beginStatement(ev, &q)
 	}
+	if st.fromSession(&s) && q.Decode(st.source.tables.charsets) {
+		s = binlog.Classify(q.SQL, q.Database, q.Mode)
+	}
+	if err := st.readable(&q, &s); err != nil {
+		return false, err
+	}
 	if st.tx.phase == running {
 		return st.statementInside(ev, &q, &s)
 	}

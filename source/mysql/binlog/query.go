@@ -5,16 +5,16 @@ import "bytes"
 // Query is a statement in the log: BEGIN, COMMIT, DDL, or a change in
 // statement format.
 type Query struct {
-	Thread    uint32 // connection id
-	Exec      uint32 // seconds the statement ran
-	ErrorCode uint16 // the error it ended with on the source, 0 for none
-	Database  string // default database, "" for none
-	SQL       string
+	Thread    uint32  // connection id
+	Exec      uint32  // seconds the statement ran
+	ErrorCode uint16  // the error it ended with on the source, 0 for none
+	Database  string  // default database, "" for none
+	SQL       string  // as it is in the log, in Charset, until Decode
 	Mode      SQLMode // sql_mode of the session
-	Charset   uint16  // collation id of the session's client character set, in which SQL was written; 0 when not known
-	// Undecoded reports that SQL is written in a character set this release
-	// does not read and is not plain ASCII: names in it may go unrecognised.
-	Undecoded bool
+	Charset   uint16  // collation id of the session's client character set; 0 when not known
+	// Undecoded names the character set of a text that Decode cannot read:
+	// names in it may go unrecognised.
+	Undecoded string
 	touched   []byte // see Touched
 }
 
@@ -45,22 +45,8 @@ func ParseQuery(body []byte) (Query, error) {
 	}
 	q.statusVars(&vars)
 	q.Database = string(db) // the server writes names in UTF-8 whatever the session uses
-	q.decode(c.b)
+	q.SQL = statement(c.b)
 	return q, nil
-}
-
-// decode sets SQL from its bytes in the client's character set.
-func (q *Query) decode(sql []byte) {
-	q.SQL = statement(sql)
-	if q.Charset == 0 || isASCII(sql) {
-		return
-	}
-	switch charset := (Charsets)(nil).name(uint32(q.Charset)); {
-	case charset == charsetLatin1:
-		q.SQL = string(appendLatin1(nil, sql))
-	case !supportedCharset(charset):
-		q.Undecoded = true
-	}
 }
 
 // statement spares the allocation for what nearly every transaction has.

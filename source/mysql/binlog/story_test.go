@@ -243,8 +243,9 @@ func describeQuery(body []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	q.Decode(nil)
 	s := Classify(q.SQL, q.Database, q.Mode)
-	if q.Undecoded {
+	if q.Undecoded != "" {
 		return fmt.Sprintf("[%s] charset %d, not decoded: %+q", s.Kind, q.Charset, q.SQL), nil
 	}
 	text := fmt.Sprintf("[%s] db %q error %d charset %d: %s", s.Kind, q.Database, q.ErrorCode, q.Charset, q.SQL)
