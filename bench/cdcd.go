@@ -37,8 +37,8 @@ func cdcd(ctx context.Context, t target, dst sink.Sink) (counts, error) {
 	var rows, raw atomic.Int64
 	p, err := pipeline.New(cfg, pipeline.Deps{
 		Source: t.source(), Sink: dst, Store: store,
-		Encoder: func(r *format.Routes) format.Encoder {
-			return debezium.New(debezium.DefaultConfig(), debezium.Deps{Source: "bench", Flavor: event.MySQL, Routes: r})
+		Encoder: func(r *format.Routes, f event.Flavor) format.Encoder {
+			return debezium.New(debezium.DefaultConfig(), debezium.Deps{Source: "bench", Flavor: f, Routes: r})
 		},
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Observer: pipeline.Observer{UnitDone: func(u pipeline.UnitStats) {

@@ -22,8 +22,9 @@ import (
 // script is a source whose log is known beforehand: transaction n has rows[n-1]
 // rows. After the last it sends heartbeats.
 type script struct {
-	rows []int
-	body int // bytes of text in a row
+	rows  []int
+	body  int  // bytes of text in a row
+	maria bool // it is a MariaDB
 
 	mu    sync.Mutex
 	opens []uint64         // Seq at which streams were opened
@@ -35,7 +36,14 @@ type script struct {
 var scriptTable = eventtest.Orders()
 
 func (s *script) Start(context.Context) (event.Position, error) {
-	return event.Position{Flavor: event.MySQL, Server: "fake", GTIDs: event.NewGTIDSet(event.MySQL)}, nil
+	return event.Position{Flavor: s.flavor(), Server: "fake", GTIDs: event.NewGTIDSet(s.flavor())}, nil
+}
+
+func (s *script) flavor() event.Flavor {
+	if s.maria {
+		return event.MariaDB
+	}
+	return event.MySQL
 }
 
 func (s *script) Open(_ context.Context, from event.Position) (source.Stream, error) {

@@ -268,7 +268,9 @@ func goroutines() string {
 }
 
 // newEncoder makes the encoder of one worker.
-func (l *line) newEncoder() format.Encoder { return l.p.deps.Encoder(&l.p.routes) }
+func (l *line) newEncoder() format.Encoder {
+	return l.p.deps.Encoder(&l.p.routes, l.start.Position.Flavor)
+}
 
 // fill adds what the running line knows to a status. The caller holds the
 // status lock, so the line's own state is read through atomics only.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cdcd-io/cdcd/checkpoint"
+	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/format"
 	"github.com/cdcd-io/cdcd/resilience"
 	"github.com/cdcd-io/cdcd/sink"
@@ -17,8 +18,10 @@ import (
 // Deps are the parts a pipeline is made of. The pipeline owns Source and Sink
 // from Run on; Run closes the sink.
 type Deps struct {
-	Source  source.Source
-	Encoder func(*format.Routes) format.Encoder // a new encoder, once a worker
+	Source source.Source
+	// Encoder makes an encoder for one worker of a line that reads a server of
+	// the given family.
+	Encoder func(*format.Routes, event.Flavor) format.Encoder
 	Sink    sink.Sink
 	Store   checkpoint.Store
 	// Term is this process's term when an elector granted one; 0 where one

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/format"
 	"github.com/cdcd-io/cdcd/resilience"
 	"github.com/cdcd-io/cdcd/source"
@@ -46,7 +47,10 @@ func (f *fixture) start(t *testing.T) {
 	t.Helper()
 	p, err := New(f.cfg, Deps{
 		Source: f.src, Sink: f.dst, Store: f.dst,
-		Encoder: func(r *format.Routes) format.Encoder {
+		Encoder: func(r *format.Routes, flavor event.Flavor) format.Encoder {
+			if flavor != f.src.flavor() {
+				t.Errorf("an encoder for %s", flavor)
+			}
 			return &lines{route: r.Topic("t"), poison: f.poison, slow: f.slow, hang: f.hang, panics: f.panics}
 		},
 	})
@@ -116,6 +120,25 @@ func TestDrainsAndStoresOnSoftStop(t *testing.T) {
 			t.Fatalf("status %+v", s)
 		}
 	})
+}
+
+// TestEncodersAreForTheServerThatIsRead: at the first start and from a
+// checkpoint; start holds the comparison.
+func TestEncodersAreForTheServerThatIsRead(t *testing.T) {
+	for _, maria := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(t, repeat(20, 1)...)
+			f.src.maria = maria
+			for range 2 {
+				f.start(t)
+				f.settle(t, 20)
+				f.soft()
+				if err := <-f.result; err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 func TestTransientSinkErrorGoesOnFromCheckpoint(t *testing.T) {

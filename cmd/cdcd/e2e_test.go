@@ -32,6 +32,17 @@ func TestRealServers(t *testing.T) {
 	t.Run("run", func(t *testing.T) { testDelivery(t, db, broker) })
 }
 
+// TestTailNamesTheConnector: what is read says what a record's source is.
+func TestTailNamesTheConnector(t *testing.T) {
+	db := testenv.ForTest(t).MySQL(testenv.MySQLOptions{Flavor: testenv.MariaDB118})
+	db.MustExec(t, "CREATE DATABASE shop; CREATE TABLE shop.users (id INT PRIMARY KEY)")
+	tail := startTail(t, db, "--json")
+	expectLine(t, tail.lines, "following")
+	db.MustExec(t, "INSERT INTO shop.users VALUES (1)")
+	expectLine(t, tail.lines, `"connector":"mariadb"`)
+	tail.interrupt(t)
+}
+
 // testCheck: all good is code 0; a setting that would stop the pipeline is told
 // with the statement that mends it, and code 3.
 func testCheck(t *testing.T, db *testenv.MySQL, broker *testenv.Kafka) {
@@ -51,31 +62,49 @@ func testCheck(t *testing.T, db *testenv.MySQL, broker *testenv.Kafka) {
 
 // testTail: what is committed is printed, until an interrupt ends it with code 0.
 func testTail(t *testing.T, db *testenv.MySQL) {
-	cmd := exec.Command("cdcd", "tail", "mysql://"+testenv.ReaderUser+"@"+db.Addr()+"/shop")
+	tail := startTail(t, db)
+	expectLine(t, tail.lines, "following")
+	db.MustExec(t, "INSERT INTO shop.users VALUES (-1, 'tailed'); DELETE FROM shop.users WHERE id = -1")
+	expectLine(t, tail.lines, "+ shop.users")
+	expectLine(t, tail.lines, "- shop.users")
+	tail.interrupt(t)
+}
+
+// tailing is a running `cdcd tail`.
+type tailing struct {
+	cmd   *exec.Cmd
+	lines *bufio.Scanner
+	ended chan error
+}
+
+func startTail(t *testing.T, db *testenv.MySQL, flags ...string) *tailing {
+	args := append(append([]string{"tail"}, flags...), "mysql://"+testenv.ReaderUser+"@"+db.Addr()+"/shop")
+	cmd := exec.Command("cdcd", args...)
 	cmd.Env = append(os.Environ(), "CDCD_MYSQL_PASSWORD="+testenv.ReaderPassword)
 	out, printed := io.Pipe()
 	cmd.Stdout, cmd.Stderr = printed, printed
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
+	x := &tailing{cmd: cmd, lines: bufio.NewScanner(out), ended: make(chan error, 1)}
 	go func() {
-		ended <- cmd.Wait()
+		x.ended <- cmd.Wait()
 		printed.Close()
 	}()
-	defer cmd.Process.Kill()
-	lines := bufio.NewScanner(out)
-	expectLine(t, lines, "following")
-	db.MustExec(t, "INSERT INTO shop.users VALUES (-1, 'tailed'); DELETE FROM shop.users WHERE id = -1")
-	expectLine(t, lines, "+ shop.users")
-	expectLine(t, lines, "- shop.users")
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return x
+}
+
+// interrupt ends it, and wants nothing more printed.
+func (x *tailing) interrupt(t *testing.T) {
+	t.Helper()
+	if err := x.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	for lines.Scan() {
-		t.Errorf("more than was committed: %s", lines.Text())
+	for x.lines.Scan() {
+		t.Errorf("more than was committed: %s", x.lines.Text())
 	}
-	if err := <-ended; err != nil {
+	if err := <-x.ended; err != nil {
 		t.Error(err)
 	}
 }

@@ -24,15 +24,17 @@ var formatTable = map[string]func(decode func(any), topic string) formatSpec{
 // formatSpec is how a pipeline of the configuration writes changes.
 type formatSpec struct {
 	json bool // keys and values are JSON
-	// encoders returns what makes an encoder for each worker of a pipeline.
-	encoders func(d formatDeps) func(*format.Routes) format.Encoder
+	// encoders returns what makes the encoders of a pipeline.
+	encoders func(d formatDeps) encoders
 }
+
+// encoders makes an encoder for one worker.
+type encoders func(*format.Routes, event.Flavor) format.Encoder
 
 // formatDeps are what a format gets from the pipeline it belongs to.
 type formatDeps struct {
 	source, pipeline string
-	flavor           func() event.Flavor // known once a position is stored
-	color            bool                // a person reads it on a terminal
+	color            bool // a person reads it on a terminal
 	metrics          *admin.Metrics
 }
 
@@ -55,12 +57,12 @@ func debeziumFormat(decode func(any), topic string) formatSpec {
 		c.Topic = topic
 	}
 	decode(&c)
-	return formatSpec{json: true, encoders: func(d formatDeps) func(*format.Routes) format.Encoder {
+	return formatSpec{json: true, encoders: func(d formatDeps) encoders {
 		stats := &debezium.Stats{}
 		d.metrics.CounterFunc("cdcd_encode_invalid_dates_total", "Dates rendered that no calendar has.", d.pipeline,
 			func() float64 { return float64(stats.InvalidDates.Load()) })
-		return func(r *format.Routes) format.Encoder {
-			return debezium.New(c, debezium.Deps{Source: d.source, Flavor: d.flavor(), Routes: r, Stats: stats})
+		return func(r *format.Routes, f event.Flavor) format.Encoder {
+			return debezium.New(c, debezium.Deps{Source: d.source, Flavor: f, Routes: r, Stats: stats})
 		}
 	}}
 }
@@ -68,8 +70,8 @@ func debeziumFormat(decode func(any), topic string) formatSpec {
 func textFormat(decode func(any), _ string) formatSpec {
 	c := text.DefaultConfig()
 	decode(&c)
-	return formatSpec{encoders: func(d formatDeps) func(*format.Routes) format.Encoder {
+	return formatSpec{encoders: func(d formatDeps) encoders {
 		c.Color = d.color
-		return func(r *format.Routes) format.Encoder { return text.New(c, r) }
+		return func(r *format.Routes, _ event.Flavor) format.Encoder { return text.New(c, r) }
 	}}
 }

@@ -9,8 +9,6 @@ import (
 	"github.com/cdcd-io/cdcd/admin"
 	"github.com/cdcd-io/cdcd/checkpoint"
 	checkpointfile "github.com/cdcd-io/cdcd/checkpoint/file"
-	"github.com/cdcd-io/cdcd/event"
-	"github.com/cdcd-io/cdcd/format"
 	"github.com/cdcd-io/cdcd/pipeline"
 	"github.com/cdcd-io/cdcd/source/mysql"
 )
@@ -44,7 +42,7 @@ func assemble(sys *system, p *plan, log *slog.Logger) (*daemon, error) {
 		r := newRunner(l.Name, l.Pipeline.Source, l.Pipeline.Sink)
 		r.log, r.store = log.With("pipeline", l.Name), store
 		r.surveyor = mysql.New(*l.source, p.file.Installation, l.Name) // beside the one that reads
-		encoders := l.format.encoders(l.formatDeps(sys, store, metrics))
+		encoders := l.format.encoders(l.formatDeps(sys, metrics))
 		r.build = func() (line, error) {
 			return assembleLine(l, parts{
 				installation: p.file.Installation, store: store, encoders: encoders, log: r.log,
@@ -63,7 +61,7 @@ func assemble(sys *system, p *plan, log *slog.Logger) (*daemon, error) {
 type parts struct {
 	installation string
 	store        checkpoint.Store
-	encoders     func(*format.Routes) format.Encoder
+	encoders     encoders
 	observer     pipeline.Observer
 	sinkMetrics  *sinkMetrics
 	out          io.Writer
@@ -88,20 +86,9 @@ func assembleLine(l *linePlan, d parts) (line, error) {
 }
 
 // formatDeps are what the pipeline's format gets.
-func (l *linePlan) formatDeps(sys *system, store checkpoint.Store, m *admin.Metrics) formatDeps {
+func (l *linePlan) formatDeps(sys *system, m *admin.Metrics) formatDeps {
 	return formatDeps{
 		source: l.Pipeline.Source, pipeline: l.Name, metrics: m,
-		color:  l.sink.color != nil && l.sink.color(sys),
-		flavor: func() event.Flavor { return storedFlavor(store, l.Name) },
+		color: l.sink.color != nil && l.sink.color(sys),
 	}
-}
-
-// storedFlavor is the family of the server that the pipeline reads. The stored
-// position knows it: one is stored before a line makes its first encoder.
-func storedFlavor(store checkpoint.Store, pipeline string) event.Flavor {
-	cp, err := store.Load(context.Background(), pipeline)
-	if err != nil {
-		return event.MySQL
-	}
-	return cp.Position.Flavor
 }

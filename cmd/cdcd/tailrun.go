@@ -126,15 +126,15 @@ func (t *tailFlags) line(sys *system, cfg mysql.Config, spill string) (*pipeline
 }
 
 // encoders are for a person, or for a program with --json.
-func (t *tailFlags) encoders(sys *system) func(*format.Routes) format.Encoder {
+func (t *tailFlags) encoders(sys *system) encoders {
 	if t.json {
-		return func(r *format.Routes) format.Encoder {
-			return debezium.New(debezium.DefaultConfig(), debezium.Deps{Source: "tail", Flavor: event.MySQL, Routes: r})
+		return func(r *format.Routes, f event.Flavor) format.Encoder {
+			return debezium.New(debezium.DefaultConfig(), debezium.Deps{Source: "tail", Flavor: f, Routes: r})
 		}
 	}
 	c := text.DefaultConfig()
 	c.Color, c.Location = sys.color(), time.Local
-	return func(r *format.Routes) format.Encoder { return text.New(c, r) }
+	return func(r *format.Routes, _ event.Flavor) format.Encoder { return text.New(c, r) }
 }
 
 // uniqueName keeps two tails of one server from taking the same server_id.
