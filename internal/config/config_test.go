@@ -188,6 +188,46 @@ func TestOverridesAreBlamedOnTheFlag(t *testing.T) {
 	golden(t, "overrides.txt", f.Err().Error()+"\n")
 }
 
+// TestNoMistakeTellsASecret: whatever is wrong with the place of a secret, the
+// message is about the mistake.
+func TestNoMistakeTellsASecret(t *testing.T) {
+	inSource := func(settings string) string {
+		return strings.Replace(minimal, "hosts:", settings+", hosts:", 1)
+	}
+	for _, c := range []struct{ name, text, set, want string }{
+		{"an alias", inSource("password: *hunter2"), "", "quote a text that begins with *"},
+		{"a tag", inSource("password: !hunter2 "), "", "sources.shop.password: YAML tags"},
+		{"a tag of a text", inSource("password: !Secret hunter2"), "", "sources.shop.password: YAML tags"},
+		{"a tag of a list", inSource("tables: {include: !hunter2 [a.b]}"), "", "sources.shop.tables.include: YAML tags"},
+		{"a reference in a text type", inSource("level: \"${env:PW}\""), "", "sources.shop.level: what the reference stands for"},
+		{"set", minimal, "sources.shop.password=hunter2", "sources.shop.password: a secret on the command line"},
+		{"set in a section", minimal, "sources.shop={hosts: [a], password: hunter2}", "sources.shop.password: a secret"},
+		{"set deep", minimal, "sources={shop: {hosts: [a], password: hunter2}}", "sources.shop.password: a secret"},
+		{"set by an alias", minimal, "sources.shop={user: &a hunter2, password: *a}", "sources.shop.password: a secret"},
+		{"set a list", minimal, "sources.shop.password=[hunter2]", "sources.shop.password: a secret"},
+		{"set with an escape", minimal, "sources.shop.password=hunter2$${", "sources.shop.password: a secret"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var set []string
+			if c.set != "" {
+				set = []string{c.set}
+			}
+			f, servers := load(c.text, set...)
+			err := f.Err()
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+			if s := servers["shop"]; s != nil && s.Password != "" {
+				t.Errorf("the password is %q", s.Password)
+			}
+		})
+	}
+	f, servers := load(minimal, "sources.shop={hosts: [a], password: \"${env:PW}\"}")
+	if err := f.Err(); err != nil || servers["shop"].Password != "hunter2" {
+		t.Errorf("a reference: %v, %q", err, servers["shop"].Password)
+	}
+}
+
 func TestSecretFile(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "pw"), []byte("s3cret\n"), 0o600); err != nil {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -31,6 +32,8 @@ func (f *File) value(n *yaml.Node, path string, v reflect.Value, depth int) {
 		return
 	}
 	switch {
+	case !knownTag(n):
+		f.report(n, path, "YAML tags (!name) mean nothing here: quote a text that begins with !") // it may be a secret
 	case v.Type() == sectionType:
 		v.Set(reflect.ValueOf(*f.section(n, path)))
 	case v.Type() == sectionsType:
@@ -64,6 +67,9 @@ func (f *File) text(n *yaml.Node, path string, t encoding.TextUnmarshaler) {
 		return
 	}
 	if err := t.UnmarshalText([]byte(s)); err != nil {
+		if _, secret := f.raw[path]; secret {
+			err = errors.New("what the reference stands for is no value of this setting") // the text stays out of messages
+		}
 		f.report(n, path, "%v", err)
 	}
 }
@@ -190,6 +196,16 @@ func keysOf(fields map[string]field) []string {
 		}
 	}
 	return keys
+}
+
+// knownTag reports whether a node is of one of YAML's own types. A text that
+// begins with ! and is not quoted would be read as a tag of nothing.
+func knownTag(n *yaml.Node) bool {
+	switch n.ShortTag() {
+	case "!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp", "!!map", "!!seq":
+		return true
+	}
+	return false
 }
 
 func isNull(n *yaml.Node) bool {

@@ -39,6 +39,11 @@ func (f *File) expand(s string) (out string, changed bool, err error) {
 	}
 }
 
+// hasReference reports whether expand would replace something in s, or try to.
+func hasReference(s string) bool {
+	return strings.Contains(strings.ReplaceAll(s, "$${", ""), "${")
+}
+
 // reference looks up what stands between the braces.
 func (f *File) reference(ref string) (string, error) {
 	kind, name, _ := strings.Cut(ref, ":")

@@ -155,12 +155,38 @@ func (f *File) set(s string) {
 		value = doc.Content[0]
 	}
 	f.mark(value, 0)
-	keys := strings.Split(path, ".")
-	if isSecretKey(keys[len(keys)-1]) && value.Value != "" && !strings.Contains(value.Value, "${") {
-		f.report(value, path, "a secret on the command line can be seen by every user of the machine: write ${env:NAME} or ${file:path} instead of it")
+	if at := plainSecret(value, path, 0); at != "" {
+		f.report(value, at, "a secret on the command line can be seen by every user of the machine: write ${env:NAME} or ${file:path} instead of it")
 		return
 	}
-	f.put(keys, value)
+	f.put(strings.Split(path, "."), value)
+}
+
+// plainSecret returns the path of a secret that is written out in a value.
+func plainSecret(n *yaml.Node, path string, depth int) string {
+	n = resolve(n)
+	if n == nil || depth > maxDepth {
+		return ""
+	}
+	switch n.Kind {
+	case yaml.ScalarNode:
+		if isSecretKey(path) && n.Value != "" && !hasReference(n.Value) {
+			return path
+		}
+	case yaml.SequenceNode:
+		for _, item := range n.Content {
+			if at := plainSecret(item, path, depth+1); at != "" {
+				return at
+			}
+		}
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if at := plainSecret(n.Content[i+1], join(path, n.Content[i].Value), depth+1); at != "" {
+				return at
+			}
+		}
+	}
+	return ""
 }
 
 // put hangs value below the keys.
