@@ -19,10 +19,10 @@ func paletteFor(color bool) palette {
 }
 
 // paint appends s in a colour.
-func (e *Encoder) paint(color, s string) {
-	e.b = append(e.b, color...)
-	e.b = append(e.b, s...)
+func (r *renderer) paint(color, s string) {
+	r.b = append(r.b, color...)
+	r.b = append(r.b, s...)
 	if color != "" {
-		e.b = append(e.b, e.colors.reset...)
+		r.b = append(r.b, r.colors.reset...)
 	}
 }

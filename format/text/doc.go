@@ -6,8 +6,9 @@
 //	 ~ shop.orders  id=1  note: 'first' → NULL
 //	 - shop.orders  id=1  note=NULL
 //
-// It is made to be read, not parsed: long values are shortened. Characters that
-// could steer a terminal are always shown by their code.
+// It is made to be read, not parsed: long values are shortened. The keys of the
+// records, which consumers compare, are whole. Characters that could steer a
+// terminal are always shown by their code.
 //
 // Read encoder.go first, then value.go.
 package text

@@ -1,6 +1,7 @@
 package text
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,17 +14,15 @@ import (
 )
 
 // Encoder renders lines; each is the value of one record without its newline.
-// The key is the text of the row's key. It implements format.Encoder.
+// The key is the text of the row's key, of which nothing is left out: two rows
+// must not share one. It implements format.Encoder.
 type Encoder struct {
-	cfg    Config
-	colors palette
-	routes *format.Routes
-	byName map[*event.Table]*table
-	reader event.RowReader
-	rec    format.Record
-	b      []byte // of the line
-	key    []byte
-	joined []byte // labels of a SET
+	renderer // of the line
+	key      renderer
+	routes   *format.Routes
+	byName   map[*event.Table]*table
+	reader   event.RowReader
+	rec      format.Record
 }
 
 var _ format.Encoder = (*Encoder)(nil)
@@ -45,7 +44,11 @@ func New(cfg Config, routes *format.Routes) *Encoder {
 	if cfg.Location == nil {
 		cfg.Location = time.UTC
 	}
-	return &Encoder{cfg: cfg, colors: paletteFor(cfg.Color), routes: routes, byName: make(map[*event.Table]*table)}
+	return &Encoder{
+		renderer: renderer{max: cfg.MaxValue, colors: paletteFor(cfg.Color), location: cfg.Location},
+		key:      renderer{max: math.MaxInt, location: cfg.Location},
+		routes:   routes, byName: make(map[*event.Table]*table),
+	}
 }
 
 // Encode implements format.Encoder.
@@ -78,7 +81,7 @@ func (e *Encoder) emitTx(tx *event.Tx, out format.Emitter) error {
 	if tx.Micros {
 		layout += ".000000"
 	}
-	e.b = tx.Commit.In(e.cfg.Location).AppendFormat(e.b, layout)
+	e.b = tx.Commit.In(e.location).AppendFormat(e.b, layout)
 	e.b = append(e.b, " ── "...)
 	e.b = append(e.b, tx.Key...)
 	e.b = append(e.b, " ── "...)
@@ -94,7 +97,7 @@ func (e *Encoder) emitTx(tx *event.Tx, out format.Emitter) error {
 	}
 	e.b = append(e.b[:0], ' ')
 	e.paint(e.colors.other, "! ")
-	e.appendText([]byte(strings.Join(strings.Fields(tx.DDL.SQL), " ")), 4*e.cfg.MaxValue)
+	e.appendText([]byte(strings.Join(strings.Fields(tx.DDL.SQL), " ")), 4*e.max)
 	e.record(e.routes.Topic("transactions"), tx)
 	return out.Emit(&e.rec)
 }
@@ -115,7 +118,7 @@ func (e *Encoder) record(route *format.Route, tx *event.Tx) {
 
 func (e *Encoder) emitRow(tx *event.Tx, row *event.RowChange, width int, out format.Emitter) error {
 	t := e.table(row.Table)
-	e.b, e.key = e.b[:0], e.key[:0]
+	e.b, e.key.b = e.b[:0], e.key.b[:0]
 	color, sign, err := e.sign(row)
 	if err != nil {
 		return err
@@ -130,8 +133,8 @@ func (e *Encoder) emitRow(tx *event.Tx, row *event.RowChange, width int, out for
 	e.columns(t, row)
 	e.record(t.route, tx)
 	e.rec.Ordinal, e.rec.Part, e.rec.Parts = row.Ordinal+1, 1, 1
-	if len(e.key) > 0 {
-		e.rec.Key = e.key
+	if len(e.key.b) > 0 {
+		e.rec.Key = e.key.b
 	}
 	return out.Emit(&e.rec)
 }
@@ -199,11 +202,8 @@ func (e *Encoder) noKey(row *event.RowChange, found bool) {
 func (e *Encoder) value(t *table, of *event.Table, i int, v *event.Value) {
 	e.name(t, i)
 	e.b = append(e.b, '=')
-	from := len(e.b)
 	e.appendValue(&of.Columns[i], v)
-	if t.key[i] {
-		e.addKey(t.names[i], e.b[from:])
-	}
+	e.addKey(t, of, i, v)
 }
 
 func (e *Encoder) name(t *table, i int) {
@@ -226,11 +226,8 @@ func (e *Encoder) change(t *table, row *event.RowChange, i int) {
 	}
 	e.paint(e.colors.dim, "→")
 	e.b = append(e.b, ' ')
-	from := len(e.b)
 	e.tinted(e.colors.insert, c, &row.After[i])
-	if t.key[i] {
-		e.addKey(t.names[i], e.b[from:])
-	}
+	e.addKey(t, row.Table, i, &row.After[i])
 }
 
 // tinted appends a value in a colour; NULL keeps its own.
@@ -245,23 +242,17 @@ func (e *Encoder) tinted(color string, c *event.Column, v *event.Value) {
 	}
 }
 
-// addKey adds a value of the row's key to the key of the record, less the
-// colours.
-func (e *Encoder) addKey(name string, value []byte) {
-	if len(e.key) > 0 {
-		e.key = append(e.key, ' ')
+// addKey adds a value of the row's key to the key of the record.
+func (e *Encoder) addKey(t *table, of *event.Table, i int, v *event.Value) {
+	if !t.key[i] {
+		return
 	}
-	e.key = append(append(e.key, name...), '=')
-	for colored := false; len(value) > 0; value = value[1:] {
-		switch c := value[0]; {
-		case c == '\x1b':
-			colored = true
-		case !colored:
-			e.key = append(e.key, c)
-		default:
-			colored = c != 'm'
-		}
+	k := &e.key
+	if len(k.b) > 0 {
+		k.b = append(k.b, ' ')
 	}
+	k.b = append(append(k.b, t.names[i]...), '=')
+	k.appendValue(&of.Columns[i], v)
 }
 
 func same(a, b *event.Value) bool {

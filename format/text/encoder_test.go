@@ -163,6 +163,26 @@ func TestRecordsHaveTheKey(t *testing.T) {
 	}
 }
 
+// TestKeysAreWhole: a line may shorten values, but rows whose keys begin alike
+// must not become one in a compacted topic.
+func TestKeysAreWhole(t *testing.T) {
+	table := eventtest.Table("d", "t", []string{"a", "b"}, eventtest.Col("a", event.TypeText), eventtest.Col("b", event.TypeBytes))
+	row := func(end string) []event.Value {
+		return []event.Value{eventtest.Text(strings.Repeat("long ", 100) + end), eventtest.Bytes(strings.Repeat("\xff", 500) + end)}
+	}
+	out := render(t, DefaultConfig(), []*event.Piece{eventtest.Piece(eventtest.Tx(1),
+		eventtest.Insert(table, row("1")...), eventtest.Update(table, row("1"), row("2")))})
+	for i, end := range []string{"1", "2"} {
+		want := "a='" + strings.Repeat("long ", 100) + end + "' b=0x" + strings.Repeat("FF", 500) + "3" + end
+		if out.keys[i+1] != want {
+			t.Errorf("key %q, want %q", out.keys[i+1], want)
+		}
+	}
+	if n := out.Len(); n > 700 {
+		t.Errorf("%d bytes in all lines: they are not shortened", n)
+	}
+}
+
 func TestUnknownOperationIsPoison(t *testing.T) {
 	e := New(DefaultConfig(), new(format.Routes))
 	row := eventtest.Insert(eventtest.Orders(), eventtest.Int(1), eventtest.Null())

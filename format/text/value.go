@@ -11,47 +11,56 @@ import (
 	"github.com/cdcd-io/cdcd/event"
 )
 
+// renderer appends values to b.
+type renderer struct {
+	b        []byte
+	max      int // characters of a value
+	colors   palette
+	location *time.Location
+	joined   []byte // labels of a SET
+}
+
 // appendValue appends a value as SQL shows it: text in quotes, binary data in
 // hexadecimal, all else bare.
-func (e *Encoder) appendValue(c *event.Column, v *event.Value) {
+func (r *renderer) appendValue(c *event.Column, v *event.Value) {
 	switch v.Kind {
 	case event.Absent:
-		e.paint(e.colors.null, "?")
+		r.paint(r.colors.null, "?")
 	case event.Null:
-		e.paint(e.colors.null, "NULL")
+		r.paint(r.colors.null, "NULL")
 	case event.Int:
-		e.b = strconv.AppendInt(e.b, v.Num, 10)
+		r.b = strconv.AppendInt(r.b, v.Num, 10)
 	case event.Uint:
-		e.b = strconv.AppendUint(e.b, uint64(v.Num), 10)
+		r.b = strconv.AppendUint(r.b, uint64(v.Num), 10)
 	case event.Float:
-		e.b = strconv.AppendFloat(e.b, float64(math.Float32frombits(uint32(v.Num))), 'g', -1, 32)
+		r.b = strconv.AppendFloat(r.b, float64(math.Float32frombits(uint32(v.Num))), 'g', -1, 32)
 	case event.Double:
-		e.b = strconv.AppendFloat(e.b, math.Float64frombits(uint64(v.Num)), 'g', -1, 64)
+		r.b = strconv.AppendFloat(r.b, math.Float64frombits(uint64(v.Num)), 'g', -1, 64)
 	case event.Decimal:
-		e.b = appendDecimal(e.b, v)
+		r.b = appendDecimal(r.b, v)
 	case event.Text:
-		e.quote(v.Bytes)
+		r.quote(v.Bytes)
 	case event.Bytes:
-		e.appendBinary(v.Bytes)
+		r.appendBinary(v.Bytes)
 	case event.Bit:
-		e.b = append(strconv.AppendUint(append(e.b, "b'"...), uint64(v.Num), 2), '\'')
+		r.b = append(strconv.AppendUint(append(r.b, "b'"...), uint64(v.Num), 2), '\'')
 	case event.Year:
-		e.b = appendPadded(e.b, v.Num, 4)
+		r.b = appendPadded(r.b, v.Num, 4)
 	case event.Date:
-		e.b = appendDate(e.b, v.Num)
+		r.b = appendDate(r.b, v.Num)
 	case event.Time:
-		e.b = appendTime(e.b, v.Num, c.Scale)
+		r.b = appendTime(r.b, v.Num, c.Scale)
 	case event.DateTime:
-		e.b = appendDateTime(e.b, v.Num, c.Scale)
+		r.b = appendDateTime(r.b, v.Num, c.Scale)
 	case event.Timestamp:
-		e.appendTimestamp(v.Num, c.Scale)
+		r.appendTimestamp(v.Num, c.Scale)
 	case event.Enum:
-		e.joined = append(e.joined[:0], label(c, v.Num)...)
-		e.quote(e.joined)
+		r.joined = append(r.joined[:0], label(c, v.Num)...)
+		r.quote(r.joined)
 	case event.Set:
-		e.appendSet(c, uint64(v.Num))
+		r.appendSet(c, uint64(v.Num))
 	case event.JSON:
-		e.appendText(v.Bytes, e.cfg.MaxValue)
+		r.appendText(v.Bytes, r.max)
 	}
 }
 
@@ -126,13 +135,13 @@ func appendClock(b []byte, hour, minute, second, micro int64, scale int) []byte 
 	return appendPadded(append(b, '.'), micro, min(scale, 6))
 }
 
-func (e *Encoder) appendTimestamp(micros int64, scale int) {
+func (r *renderer) appendTimestamp(micros int64, scale int) {
 	if micros == 0 {
-		e.b = appendDateTime(e.b, 0, scale)
+		r.b = appendDateTime(r.b, 0, scale)
 		return
 	}
-	t := time.UnixMicro(micros).In(e.cfg.Location)
-	e.b = appendDateTime(e.b, event.PackDateTime(t.Year(), int(t.Month()), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond()/1000), scale)
+	t := time.UnixMicro(micros).In(r.location)
+	r.b = appendDateTime(r.b, event.PackDateTime(t.Year(), int(t.Month()), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond()/1000), scale)
 }
 
 // label is a label of an ENUM; its error value 0 reads as the empty text.
@@ -143,8 +152,8 @@ func label(c *event.Column, index int64) string {
 	return c.Labels[index-1]
 }
 
-func (e *Encoder) appendSet(c *event.Column, bits uint64) {
-	joined := e.joined[:0]
+func (r *renderer) appendSet(c *event.Column, bits uint64) {
+	joined := r.joined[:0]
 	for i, l := range c.Labels {
 		if bits>>i&1 == 0 {
 			continue
@@ -154,47 +163,47 @@ func (e *Encoder) appendSet(c *event.Column, bits uint64) {
 		}
 		joined = append(joined, l...)
 	}
-	e.joined = joined
-	e.quote(joined)
+	r.joined = joined
+	r.quote(joined)
 }
 
 // appendBinary appends 0x89504E47, or the first bytes and the length.
-func (e *Encoder) appendBinary(v []byte) {
-	shown := v[:min(len(v), e.cfg.MaxValue/2)]
-	e.b = append(e.b, "0x"...)
-	from := len(e.b)
-	e.b = hex.AppendEncode(e.b, shown)
-	for i := from; i < len(e.b); i++ {
-		if e.b[i] >= 'a' {
-			e.b[i] -= 'a' - 'A'
+func (r *renderer) appendBinary(v []byte) {
+	shown := v[:min(len(v), r.max/2)]
+	r.b = append(r.b, "0x"...)
+	from := len(r.b)
+	r.b = hex.AppendEncode(r.b, shown)
+	for i := from; i < len(r.b); i++ {
+		if r.b[i] >= 'a' {
+			r.b[i] -= 'a' - 'A'
 		}
 	}
-	e.appendRest(len(v), len(shown))
+	r.appendRest(len(v), len(shown))
 }
 
 // quote appends text in single quotes, as a literal of SQL.
-func (e *Encoder) quote(v []byte) {
-	e.b = append(e.b, '\'')
-	n := e.escape(v, e.cfg.MaxValue, true)
-	e.b = append(e.b, '\'')
-	e.appendRest(len(v), n)
+func (r *renderer) quote(v []byte) {
+	r.b = append(r.b, '\'')
+	n := r.escape(v, r.max, true)
+	r.b = append(r.b, '\'')
+	r.appendRest(len(v), n)
 }
 
 // appendText appends text as it is.
-func (e *Encoder) appendText(v []byte, limit int) {
-	e.appendRest(len(v), e.escape(v, limit, false))
+func (r *renderer) appendText(v []byte, limit int) {
+	r.appendRest(len(v), r.escape(v, limit, false))
 }
 
 // appendRest says how long a shortened value is.
-func (e *Encoder) appendRest(length, shown int) {
+func (r *renderer) appendRest(length, shown int) {
 	if shown == length {
 		return
 	}
-	e.b = append(e.b, e.colors.dim...)
-	e.b = append(e.b, "…("...)
-	e.b = appendSize(e.b, length)
-	e.b = append(e.b, ')')
-	e.b = append(e.b, e.colors.reset...)
+	r.b = append(r.b, r.colors.dim...)
+	r.b = append(r.b, "…("...)
+	r.b = appendSize(r.b, length)
+	r.b = append(r.b, ')')
+	r.b = append(r.b, r.colors.reset...)
 }
 
 func appendSize(b []byte, n int) []byte {
@@ -212,17 +221,17 @@ func appendSize(b []byte, n int) []byte {
 
 // escape appends at most limit characters of v and returns how many bytes those
 // were. What is not printable, and could steer a terminal, is shown by its code.
-func (e *Encoder) escape(v []byte, limit int, quoted bool) int {
+func (r *renderer) escape(v []byte, limit int, quoted bool) int {
 	done := 0
 	for ; done < len(v) && limit > 0; limit-- {
-		r, size := utf8.DecodeRune(v[done:])
+		c, size := utf8.DecodeRune(v[done:])
 		switch {
-		case r == '\'' && quoted:
-			e.b = append(e.b, "''"...)
-		case r == '\\' && quoted:
-			e.b = append(e.b, `\\`...)
+		case c == '\'' && quoted:
+			r.b = append(r.b, "''"...)
+		case c == '\\' && quoted:
+			r.b = append(r.b, `\\`...)
 		default:
-			e.b = appendRune(e.b, r, v[done:done+size])
+			r.b = appendRune(r.b, c, v[done:done+size])
 		}
 		done += size
 	}
