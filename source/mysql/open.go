@@ -14,8 +14,28 @@ import (
 
 // admit checks that the server can serve from a position: that it is the same
 // server, that its log still holds what follows, and that it has not lost what
-// was read before (it would give out the same GTIDs again).
-func (q *session) admit(ctx context.Context, srv server, from event.Position) error {
+// was read before (it would give out the same GTIDs again). held reports that
+// the log has the position's file.
+func (q *session) admit(ctx context.Context, srv server, from event.Position) (held bool, err error) {
+	if err := srv.isOurs(q, from); err != nil {
+		return false, err
+	}
+	files, err := q.logFiles(ctx)
+	if err != nil {
+		return false, err
+	}
+	if held, err = holds(files, from); err != nil {
+		return held, err
+	}
+	if !srv.byGTID || from.GTIDs.IsEmpty() {
+		return held, heldFile(held, files, from)
+	}
+	return held, srv.admitGTIDs(held, from)
+}
+
+// isOurs checks that the server is the one of a position, and that it has not
+// got our server_id.
+func (srv *server) isOurs(q *session, from event.Position) error {
 	if from.Server != "" && srv.identity != from.Server {
 		return resilience.Errorf(resilience.Fatal, "foreign_server", opOpen, "%s answers at %s, the position is of %s", srv.identity, q.addr, from.Server).
 			WithHint("point hosts at the server the pipeline started with; following another one is not in this release: to read it, %s", resilience.StartOver)
@@ -24,18 +44,7 @@ func (q *session) admit(ctx context.Context, srv server, from event.Position) er
 		return meaning{resilience.Fatal, codeClash, "the server itself has our server_id: set server_ids", false}.
 			error(opOpen, fmt.Errorf("server_id %d is that of the server", srv.id))
 	}
-	files, err := q.logFiles(ctx)
-	if err != nil {
-		return err
-	}
-	held, err := holds(files, from)
-	if err != nil {
-		return err
-	}
-	if !srv.byGTID || from.GTIDs.IsEmpty() {
-		return heldFile(held, files, from)
-	}
-	return srv.admitGTIDs(held, from)
+	return nil
 }
 
 // holds reports whether the log reaches the file and offset of a position. The

@@ -1,6 +1,7 @@
 package mysql_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -35,6 +36,28 @@ func TestStartUnderLoad(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOpenListsTheLogOnce: the list costs the server a look at every file.
+func TestOpenListsTheLogOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, m *testenv.MySQL, db string) {
+		p, err := testenv.NewProxy(m.Addr(), testenv.MySQLProtocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		c := configFor(p.Addr(), db)
+		c.TLS.Mode = "disabled"
+		r := newReader(t, c)
+		m.MustExec(t, "CREATE TABLE "+db+".t (id INT PRIMARY KEY)")
+		lists := p.On(&testenv.Rule{Dir: testenv.ToServer, Match: func(m testenv.Message) bool {
+			return bytes.Contains(m.Data, []byte("SHOW BINARY LOGS"))
+		}})
+		r.expect("ddl")
+		if n := lists.Reached(); n != 1 {
+			t.Errorf("the log was listed %d times", n)
+		}
+	})
 }
 
 // writeOn commits single rows on n connections until stop is called.

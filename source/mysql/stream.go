@@ -63,12 +63,13 @@ func (st *stream) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := q.admit(ctx, srv, st.from); err != nil {
+	held, err := q.admit(ctx, srv, st.from)
+	if err != nil {
 		return err
 	}
 	st.flavor = q.flavor
 	st.byGTID = srv.byGTID && (!st.from.GTIDs.IsEmpty() || st.from.File.Name == "")
-	if err := st.checkRecordedFile(ctx, q); err != nil {
+	if err := st.checkRecordedFile(ctx, held); err != nil {
 		return err
 	}
 	if st.source.tables.charsets == nil {
@@ -92,24 +93,15 @@ func (st *stream) open(ctx context.Context) error {
 
 // checkRecordedFile reads the stamp of the position's file where the dump by
 // GTID might start in a later one and so never show it.
-func (st *stream) checkRecordedFile(ctx context.Context, q *session) error {
-	if !st.byGTID || st.from.File.StampTime == 0 {
+func (st *stream) checkRecordedFile(ctx context.Context, held bool) error {
+	if !st.byGTID || !held || st.from.File.StampTime == 0 {
 		return nil
 	}
-	files, err := q.logFiles(ctx)
+	found, err := st.source.stamped(ctx, st.from.File.Name)
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		if f.name == st.from.File.Name {
-			found, err := st.source.stamped(ctx, f.name)
-			if err != nil {
-				return err
-			}
-			return checkStamp(st.from.File, found)
-		}
-	}
-	return nil
+	return checkStamp(st.from.File, found)
 }
 
 func (st *stream) dump(ctx context.Context, q *session) error {
