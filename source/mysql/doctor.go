@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/resilience"
 )
 
@@ -50,17 +49,6 @@ func (e *examination) good(code, format string, args ...any) {
 
 func (e *examination) value(name string) (string, bool, error) { return e.variable(e.ctx, name) }
 
-// maria reports whether the server is MariaDB.
-func (e *examination) maria() bool { return e.flavor == event.MariaDB }
-
-// set is the statement that changes a variable for good where the server can.
-func (e *examination) set(name, value string) string {
-	if e.maria() {
-		return fmt.Sprintf("SET GLOBAL %s = %s; and the same line in the server's option file", name, value)
-	}
-	return fmt.Sprintf("SET PERSIST %s = %s;", name, value)
-}
-
 func (e *examination) server() error {
 	oldest, name := "8.0.14", "MySQL"
 	if e.maria() {
@@ -103,32 +91,8 @@ func (e *examination) connection() error {
 
 // log checks the variables that decide what is in the log.
 func (e *examination) log() error {
-	for _, v := range []struct{ name, want, fix string }{
-		{"log_bin", "ON", "put log_bin into the server's option file and restart it"},
-		{"binlog_format", "ROW", ""},
-		{"binlog_row_image", "FULL", ""},
-		{"binlog_row_metadata", "FULL", ""},
-	} {
-		got, known, err := e.value(v.name)
-		if err != nil {
-			return err
-		}
-		if v.fix == "" {
-			v.fix = e.set(v.name, v.want)
-		}
-		switch {
-		case strings.EqualFold(got, v.want) || v.name == "binlog_format" && !known:
-			e.good(v.name, "%s is %s", v.name, v.want)
-		case !known:
-			e.add(resilience.Problem, v.name, "upgrade the server", "%s is not known to the server, %s is needed", v.name, v.want)
-		default:
-			e.add(resilience.Problem, v.name, v.fix, "%s is %s, %s is needed", v.name, got, v.want)
-		}
-	}
-	options, _, err := e.value("binlog_row_value_options")
-	if err == nil && strings.Contains(options, "PARTIAL_JSON") {
-		e.add(resilience.Problem, "binlog_row_value_options", e.set("binlog_row_value_options", "''"), "binlog_row_value_options is %s: updates hold parts of documents only", options)
-	}
+	found, err := e.logSettings(e.ctx)
+	e.found = append(e.found, found...)
 	return err
 }
 

@@ -50,6 +50,9 @@ func (s *Source) Start(ctx context.Context) (event.Position, error) {
 	if err != nil {
 		return event.Position{}, err
 	}
+	if err := q.admitLog(ctx); err != nil {
+		return event.Position{}, err
+	}
 	file, offset, gtids, err := q.logEnd(ctx)
 	if err != nil {
 		return event.Position{}, err

@@ -67,6 +67,9 @@ func (st *stream) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := q.admitLog(ctx); err != nil {
+		return err
+	}
 	st.flavor = q.flavor
 	st.byGTID = srv.byGTID && (!st.from.GTIDs.IsEmpty() || st.from.File.Name == "")
 	if err := st.checkRecordedFile(ctx, held); err != nil {
