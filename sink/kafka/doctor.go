@@ -21,6 +21,7 @@ type examination struct {
 	cfg      *Config
 	meta     *meta.Response
 	broker   map[string]string // settings of one broker
+	saved    time.Time         // when the position was stored; zero before there is one
 	findings []resilience.Finding
 }
 
@@ -142,6 +143,7 @@ func (e *examination) position(ctx context.Context, name string) {
 		e.findings = append(e.findings, resilience.Found(err))
 		return
 	}
+	e.saved = cp.Saved
 	e.add(resilience.Good, "checkpoint_topic", "", "checkpoint topic %s is at seq %d", name, cp.Position.Seq)
 }
 
@@ -176,11 +178,27 @@ func (e *examination) dataTopic(ctx context.Context, ts *topics, name string) {
 		e.findings = append(e.findings, resilience.Found(classify(err, "look at topic", name)))
 		return
 	}
-	c, err := e.l.cluster.configs(ctx, kafka.ResourceTypeTopic, name, "cleanup.policy", "max.message.bytes")
-	if err == nil && strings.Contains(c["cleanup.policy"], "compact") {
+	c, err := e.l.cluster.configs(ctx, kafka.ResourceTypeTopic, name, "cleanup.policy", "retention.ms", "message.timestamp.type")
+	if err != nil {
+		return
+	}
+	if away := time.Since(e.saved); !e.saved.IsZero() && outlived(c, away) {
+		e.add(resilience.Warning, "topic_retention", "before the pipeline starts, "+alterTopic(name, "retention.ms=-1")+", and back once it has caught up",
+			"the position was stored %s ago, and topic %s has retention.ms %s: a record's time is that of its commit, so what was committed meanwhile may be deleted as soon as it is written",
+			resilience.Span(away), name, c["retention.ms"])
+	}
+	if strings.Contains(c["cleanup.policy"], "compact") {
 		e.add(resilience.Warning, "compacted_topic", "set truncate: skip or stop, or "+alterTopic(name, "cleanup.policy=delete"),
 			"topic %s is compacted and takes no records without a key: a TRUNCATE or a table without a key would stop the pipeline", name)
 	}
+}
+
+// outlived reports whether a topic with the given settings deletes what was
+// committed that long ago.
+func outlived(topic map[string]string, away time.Duration) bool {
+	kept, err := strconv.ParseInt(topic["retention.ms"], 10, 64)
+	return err == nil && kept >= 0 && away.Milliseconds() > kept &&
+		topic["message.timestamp.type"] != "LogAppendTime" && strings.Contains(topic["cleanup.policy"], "delete")
 }
 
 func alterTopic(name, setting string) string {

@@ -439,12 +439,13 @@ func doctor(t *testing.T, b *realBroker) {
 			t.Errorf("on a fresh cluster %s is %s, %v", code, s, ok)
 		}
 	}
-	r.cfg.CreateTopics.Config = map[string]string{"cleanup.policy": "compact"}
+	r.cfg.CreateTopics.Config = map[string]string{"cleanup.policy": "compact,delete", "retention.ms": "1"}
 	r.deliver(5, 1)
 	r.close()
 	r.cfg.TransactionTimeout = time.Hour
 	got := findings(r)
-	if got["transaction_timeout"] != resilience.Problem || got["compacted_topic"] != resilience.Warning {
+	if got["transaction_timeout"] != resilience.Problem || got["compacted_topic"] != resilience.Warning ||
+		got["topic_retention"] != resilience.Warning {
 		t.Errorf("findings %v", got)
 	}
 	_, err := New(r.cfg, Options{}).Connect(testContext(t), r.term, checkpoint.Checkpoint{})
