@@ -20,13 +20,23 @@ type KafkaOptions struct {
 	Config map[string]string
 	// HeapMB bounds each broker's Java heap; 512 by default.
 	HeapMB int
+	// Controller gives the cluster a controller of its own, so that it outlives the death of all brokers; without it every
+	// broker is one of the controllers.
+	Controller bool
+	// Users, passwords by name, make the brokers secured: they get the Listeners, and rights (see Allow) of their own. Each user
+	// may log in by every mechanism.
+	Users map[string]string
 }
 
-// Kafka is a running cluster. Broker methods act on one member; Kill, Freeze, Thaw, Stop and Restart act on all.
+// Kafka is a running cluster. Broker methods act on one member; Kill, Freeze, Thaw, Stop and Restart act on all brokers, not on
+// a controller of its own.
 type Kafka struct {
 	env     *Env
 	root    string
 	brokers []*Broker
+	voters  []*Broker // the controllers
+	users   map[string]string
+	certs   string // folder of the certificates of secured brokers
 }
 
 // Broker is one member of a cluster.
@@ -36,6 +46,7 @@ type Broker struct {
 	clientPort int
 	directPort int
 	votePort   int
+	secure     map[Listener]int // ports
 	advertised string
 }
 
@@ -53,15 +64,15 @@ func (e *Env) Kafka(ctx context.Context, o KafkaOptions) (*Kafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kafka{env: e, root: root}
-	for i := range o.Brokers {
-		b, err := e.newBroker(i, o)
-		if err != nil {
-			return nil, err
-		}
-		k.brokers = append(k.brokers, b)
+	k := &Kafka{env: e, root: root, users: o.Users}
+	members, err := k.members(o)
+	if err != nil {
+		return nil, err
 	}
-	for _, b := range k.brokers {
+	if err := k.certify(); err != nil {
+		return nil, err
+	}
+	for _, b := range members {
 		if err := k.prepare(ictx, b, o); err != nil {
 			return nil, err
 		}
@@ -69,7 +80,27 @@ func (e *Env) Kafka(ctx context.Context, o KafkaOptions) (*Kafka, error) {
 			return nil, err
 		}
 	}
-	return k, k.each(func(b *Broker) error { return b.start(ctx) })
+	if err := each(members, func(b *Broker) error { return b.start(ctx) }); err != nil {
+		return nil, err
+	}
+	return k, k.addUsers(ctx)
+}
+
+// members are the processes of the cluster.
+func (k *Kafka) members(o KafkaOptions) ([]*Broker, error) {
+	for i := range o.Brokers {
+		b, err := k.env.newBroker(i, o)
+		if err != nil {
+			return nil, err
+		}
+		k.brokers = append(k.brokers, b)
+	}
+	if k.voters = k.brokers; !o.Controller {
+		return k.brokers, nil
+	}
+	c, err := k.env.newBroker(o.Brokers, KafkaOptions{})
+	k.voters = []*Broker{c}
+	return append(k.voters, k.brokers...), err
 }
 
 // newBroker reserves ports: they must be known for all members before any configuration is written.
@@ -83,6 +114,9 @@ func (e *Env) newBroker(index int, o KafkaOptions) (*Broker, error) {
 		if *port, err = e.ports.reserve(); err != nil {
 			return nil, err
 		}
+	}
+	if b.secure, err = e.securePorts(o); err != nil {
+		return nil, err
 	}
 	b.advertised = loopback(b.clientPort)
 	if o.Advertise != nil {
@@ -117,14 +151,14 @@ func (k *Kafka) prepare(ctx context.Context, b *Broker, o KafkaOptions) error {
 	return err
 }
 
-// each runs f on every broker at once, as members of a cluster wait for each other while starting.
-func (k *Kafka) each(f func(*Broker) error) error {
-	results := make(chan error, len(k.brokers))
-	for _, b := range k.brokers {
+// each runs f on every member at once, as those of a cluster wait for each other while starting.
+func each(members []*Broker, f func(*Broker) error) error {
+	results := make(chan error, len(members))
+	for _, b := range members {
 		go func() { results <- f(b) }()
 	}
 	var errs []error
-	for range k.brokers {
+	for range members {
 		errs = append(errs, <-results)
 	}
 	return errors.Join(errs...)
@@ -151,22 +185,22 @@ func (k *Kafka) addrs(of func(*Broker) string) []string {
 func (k *Kafka) Broker(i int) *Broker { return k.brokers[i] }
 
 // Kill ends every broker with SIGKILL.
-func (k *Kafka) Kill() error { return k.each((*Broker).Kill) }
+func (k *Kafka) Kill() error { return each(k.brokers, (*Broker).Kill) }
 
 // Freeze stops every broker where it is.
-func (k *Kafka) Freeze() error { return k.each((*Broker).Freeze) }
+func (k *Kafka) Freeze() error { return each(k.brokers, (*Broker).Freeze) }
 
 // Thaw lets frozen brokers run on.
-func (k *Kafka) Thaw() error { return k.each((*Broker).Thaw) }
+func (k *Kafka) Thaw() error { return each(k.brokers, (*Broker).Thaw) }
 
 // Stop ends every broker in its own way.
 func (k *Kafka) Stop(ctx context.Context) error {
-	return k.each(func(b *Broker) error { return b.Stop(ctx) })
+	return each(k.brokers, func(b *Broker) error { return b.Stop(ctx) })
 }
 
 // Restart brings every broker back on the same ports and data, stopping first those that run.
 func (k *Kafka) Restart(ctx context.Context) error {
-	return k.each(func(b *Broker) error { return b.Restart(ctx) })
+	return each(k.brokers, func(b *Broker) error { return b.Restart(ctx) })
 }
 
 // Addr is where the broker's clients connect; KafkaOptions.Advertise may have put a proxy before it.

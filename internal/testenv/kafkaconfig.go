@@ -14,23 +14,18 @@ import (
 // clusterID is any identifier in Kafka's form; clusters never meet, so all may share one.
 const clusterID = "Y2RjZC10ZXN0ZW52LTAwMA"
 
-// properties of one broker. Three listeners: CLIENT may be advertised as a proxy's address, DIRECT never is, VOTE is the
-// controllers'.
+// properties of one member. Three listeners: CLIENT may be advertised as a proxy's address, DIRECT never is, VOTE is the
+// controllers'. Secured brokers have more.
 func (k *Kafka) properties(b *Broker, o KafkaOptions) map[string]string {
 	var voters []string
-	for _, other := range k.brokers {
+	for _, other := range k.voters {
 		voters = append(voters, fmt.Sprintf("%d@%s", other.id, loopback(other.votePort)))
 	}
 	replicas := strconv.Itoa(min(len(k.brokers), 3))
 	inSync := strconv.Itoa(min(len(k.brokers), 2))
 	p := map[string]string{
-		"process.roles":                                    "broker,controller",
 		"node.id":                                          strconv.Itoa(b.id),
 		"controller.quorum.voters":                         strings.Join(voters, ","),
-		"listeners":                                        fmt.Sprintf("CLIENT://%s,DIRECT://%s,VOTE://%s", loopback(b.clientPort), loopback(b.directPort), loopback(b.votePort)),
-		"advertised.listeners":                             fmt.Sprintf("CLIENT://%s,DIRECT://%s", b.advertised, loopback(b.directPort)),
-		"listener.security.protocol.map":                   "CLIENT:PLAINTEXT,DIRECT:PLAINTEXT,VOTE:PLAINTEXT",
-		"inter.broker.listener.name":                       "DIRECT",
 		"controller.listener.names":                        "VOTE",
 		"log.dirs":                                         filepath.Join(b.dir, "data"),
 		"auto.create.topics.enable":                        "false",
@@ -51,8 +46,40 @@ func (k *Kafka) properties(b *Broker, o KafkaOptions) map[string]string {
 		"log.cleaner.dedupe.buffer.size":   "4194304",
 		"log.index.size.max.bytes":         "1048576",
 	}
+	k.addListeners(p, b)
+	k.secure(p)
 	maps.Copy(p, o.Config)
 	return p
+}
+
+// addListeners says what the member is and where it listens.
+func (k *Kafka) addListeners(p map[string]string, b *Broker) {
+	var roles, listeners, advertised []string
+	protocols := []string{"VOTE:PLAINTEXT"}
+	listen := func(name, protocol string, port int, address string) {
+		listeners = append(listeners, name+"://"+loopback(port))
+		advertised = append(advertised, name+"://"+address)
+		protocols = append(protocols, name+":"+protocol)
+	}
+	if slices.Contains(k.brokers, b) {
+		roles = append(roles, "broker")
+		listen("CLIENT", "PLAINTEXT", b.clientPort, b.advertised)
+		listen("DIRECT", "PLAINTEXT", b.directPort, loopback(b.directPort))
+		for l, port := range b.secure {
+			listen(string(l), l.protocol(), port, loopback(port))
+		}
+		p["advertised.listeners"] = strings.Join(advertised, ",")
+		p["inter.broker.listener.name"] = "DIRECT"
+	} else {
+		protocols = append(protocols, "DIRECT:PLAINTEXT")
+	}
+	if slices.Contains(k.voters, b) {
+		roles = append(roles, "controller")
+		listeners = append(listeners, "VOTE://"+loopback(b.votePort))
+	}
+	p["process.roles"] = strings.Join(roles, ",")
+	p["listeners"] = strings.Join(listeners, ",")
+	p["listener.security.protocol.map"] = strings.Join(protocols, ",")
 }
 
 // logProperties print what a person needs when a broker fails, and nothing per request.
@@ -71,7 +98,7 @@ var logProperties = map[string]string{
 func writeProperties(path string, p map[string]string) error {
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(p)) {
-		fmt.Fprintf(&b, "%s=%s\n", key, p[key])
+		fmt.Fprintf(&b, "%s=%s\n", key, strings.ReplaceAll(p[key], `\`, `\\`))
 	}
 	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 		return fmt.Errorf("testenv: write %s: %w", path, err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -76,7 +78,11 @@ func haveLeaders(ctx context.Context, c *kafka.Client, topics []Topic) error {
 }
 
 // answers is the readiness of a broker: the whole cluster is in its metadata, so it has joined and the controller lets it work.
+// A controller of its own is ready when it listens: it works once the brokers do.
 func (k *Kafka) answers(ctx context.Context, b *Broker) error {
+	if !slices.Contains(k.brokers, b) {
+		return listens(ctx, loopback(b.votePort))
+	}
 	return k.withClient([]string{b.DirectAddr()}, func(c *kafka.Client) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
@@ -91,6 +97,15 @@ func (k *Kafka) answers(ctx context.Context, b *Broker) error {
 		}
 		return fmt.Errorf("broker %d is not among the %d the cluster knows", b.id, len(meta.Brokers))
 	})
+}
+
+func listens(ctx context.Context, addr string) error {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return c.Close()
 }
 
 // withClient uses a client whose connections do not outlive the call: no goroutine of it may show up in a test that counts.
