@@ -444,6 +444,30 @@ func TestRollbackToSavepointInTheLog(t *testing.T) {
 	r.expect("tc1", "tc2 tc6 tc8", "rollback", "tc11")
 }
 
+// TestIndexesAlterTheirTable: what is said of a captured table is handed on.
+func TestIndexesAlterTheirTable(t *testing.T) {
+	onBoth(t, func(t *testing.T, m *testenv.MySQL, db string) {
+		r := newReader(t, configFor(m.Addr(), db))
+		m.MustExec(t, "USE "+db+"; CREATE TABLE t (id INT PRIMARY KEY, v INT); CREATE UNIQUE INDEX i ON t (v); DROP INDEX i ON t")
+		var kinds []event.DDLKind
+		ctx := within(t)
+		for ev := (event.Event{}); len(kinds) < 3; {
+			if err := r.open(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.stream.Next(ctx, &ev); err != nil {
+				t.Fatal(err)
+			}
+			if ev.Kind == event.EvDDL && ev.DDL != nil {
+				kinds = append(kinds, ev.DDL.Kind)
+			}
+		}
+		if want := []event.DDLKind{event.DDLCreate, event.DDLAlter, event.DDLAlter}; !slices.Equal(kinds, want) {
+			t.Errorf("%v, want %v", kinds, want)
+		}
+	})
+}
+
 // TestCreateOrReplace is a DROP too; with a SELECT it cannot be told in order.
 func TestCreateOrReplace(t *testing.T) {
 	m := testenv.SharedMySQL(t, testenv.MariaDB118)

@@ -26,7 +26,7 @@ const (
 	StatementTruncate     // Tables holds the one
 	StatementDropTable    // Tables; none of them temporary
 	StatementDropDatabase // Name
-	StatementAlterTable   // Tables holds the one, and its new name where it is renamed
+	StatementAlterTable   // Tables holds the one, and its new name where it is renamed; CREATE INDEX and DROP INDEX too
 	StatementRenameTable  // Tables holds pairs of old and new
 	StatementCreateTable  // Tables holds the one; Replace, WithRows
 	StatementDML          // changes rows, so logged in statement format; Tables, Partial
@@ -206,6 +206,26 @@ func (c *classifier) drop() {
 		c.Kind = StatementDropTable
 		c.ifExists()
 		c.tableList()
+		return
+	}
+	c.index()
+}
+
+// index takes the rest of CREATE INDEX and DROP INDEX, which alter a table.
+func (c *classifier) index() {
+	for c.accept("ONLINE", "OFFLINE", "UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR") {
+	}
+	if !c.accept("INDEX") {
+		return
+	}
+	c.Kind = StatementAlterTable
+	c.ifExists()
+	c.next() // its name, which may be a keyword
+	for t := c.next(); t.kind != tokenEnd; t = c.next() {
+		if t.is("ON") {
+			c.table()
+			return
+		}
 	}
 }
 
@@ -291,13 +311,12 @@ func (c *classifier) skipWait() {
 
 func (c *classifier) create() {
 	c.Kind = StatementOtherDDL
-	if c.accept("OR") {
-		c.Replace = c.accept("REPLACE")
-	}
+	replace := c.accept("OR") && c.accept("REPLACE")
 	if !c.accept("TABLE") {
+		c.index()
 		return
 	}
-	c.Kind = StatementCreateTable
+	c.Kind, c.Replace = StatementCreateTable, replace
 	c.ifExists()
 	c.table()
 	c.rowsInCreate()
