@@ -18,9 +18,13 @@ import (
 // Version is the format that Encode writes and the newest that Decode reads.
 const Version = 1
 
-// MaxBytes bounds an encoded checkpoint, so that it fits a Kafka record or an
-// etcd value with room to spare.
-const MaxBytes = 512 << 10
+// MaxBytes bounds an encoded checkpoint without its marks, and each mark, so
+// that it fits a Kafka record or an etcd value with room to spare. Stores of
+// small values keep each mark under a key of its own. MaxMarks bounds all marks.
+const (
+	MaxBytes = 512 << 10
+	MaxMarks = 16 << 20
+)
 
 // magic opens the first line, "cdcd-checkpoint VERSION CRC32C", in every
 // version: that line must never change its form, or an old program could not
@@ -46,9 +50,13 @@ type body struct {
 	GTIDs        string `json:"gtids"`
 	Seq          uint64 `json:"seq,string"`
 	Prepared     []xa   `json:"prepared,omitempty"`
+	Marks        marks  `json:"marks,omitempty"`
 	Sink         string `json:"sink,omitempty"`       // the sink's part when it is text
 	SinkBytes    []byte `json:"sink_bytes,omitempty"` // else
 }
+
+// marks are the named parts of a position.
+type marks map[string]string
 
 type xa struct {
 	XID    string `json:"xid"`
@@ -73,7 +81,19 @@ func Encode(c Checkpoint) ([]byte, error) {
 	text = append(text, '\n')
 	out := fmt.Appendf(nil, "%s%d %08x\n", magic, Version, checksum(Version, text))
 	out = append(out, text...)
+	if len(b.Marks) > 0 {
+		return out, checkMarks(out)
+	}
 	return out, CheckSize(out)
+}
+
+func checkMarks(b []byte) error {
+	if len(b) <= MaxMarks {
+		return nil
+	}
+	return resilience.Errorf(resilience.Fatal, "checkpoint_too_large", "encode checkpoint",
+		"%d bytes with the state of all snapshots, at most %d are allowed", len(b), MaxMarks).
+		WithHint("the pipeline captures too many tables: divide them among several pipelines")
 }
 
 // CheckSize refuses an encoded checkpoint, or another state that is kept the
@@ -118,8 +138,8 @@ func corrupt(err error) error {
 
 // open takes the first line off and holds the checksum against the rest.
 func open(b []byte) (version uint64, text []byte, err error) {
-	if len(b) > MaxBytes {
-		return 0, nil, fmt.Errorf("%d bytes, at most %d are allowed", len(b), MaxBytes)
+	if len(b) > MaxMarks {
+		return 0, nil, fmt.Errorf("%d bytes, at most %d are allowed", len(b), MaxMarks)
 	}
 	line, text, ok := bytes.Cut(b, []byte("\n"))
 	line, found := bytes.CutPrefix(line, []byte(magic))
@@ -170,6 +190,12 @@ func bodyOf(c Checkpoint) body {
 	for _, x := range p.Prepared {
 		b.Prepared = append(b.Prepared, xa(x))
 	}
+	for k, v := range p.Marks {
+		if b.Marks == nil {
+			b.Marks = marks{}
+		}
+		b.Marks[k] = string(v)
+	}
 	if utf8.Valid(c.Sink) {
 		b.Sink = string(c.Sink)
 	} else {
@@ -186,6 +212,9 @@ func (b *body) check() error {
 	texts := []string{b.Installation, b.Pipeline, b.Server, b.File}
 	for _, x := range b.Prepared {
 		texts = append(texts, x.XID, x.GTID, x.File)
+	}
+	for k, v := range b.Marks {
+		texts = append(texts, k, v)
 	}
 	for _, s := range texts {
 		if !utf8.ValidString(s) {
@@ -209,6 +238,12 @@ func (b *body) checkpoint() (Checkpoint, error) {
 	}
 	for _, x := range b.Prepared {
 		c.Position.Prepared = append(c.Position.Prepared, event.PreparedXA(x))
+	}
+	for k, v := range b.Marks {
+		if c.Position.Marks == nil {
+			c.Position.Marks = map[string][]byte{}
+		}
+		c.Position.Marks[k] = []byte(v)
 	}
 	if b.Pipeline == "" {
 		return c, errors.New("it names no pipeline")

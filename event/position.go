@@ -1,5 +1,7 @@
 package event
 
+import "maps"
+
 // Flavor is the family of the server; it decides how GTIDs are written.
 type Flavor uint8
 
@@ -39,6 +41,15 @@ type Coord struct {
 	Offset uint64
 	GTID   GTID   // of the transaction that ended here; zero when there is none
 	Seq    uint64 // number of source transactions up to and including this one
+	Mark   *Mark  // what else is stored with this end; nil nearly always
+}
+
+// Mark sets one named part of a position: how far the snapshot of a table is.
+// It is stored together with the end of the transaction that carries it, so
+// that rows and progress are never apart.
+type Mark struct {
+	Key   string // UTF-8, at most 512 bytes
+	Value []byte // UTF-8 text, opaque here; nil removes the part
 }
 
 // Position is where a pipeline stands: all transactions up to here are done.
@@ -55,6 +66,9 @@ type Position struct {
 	// not yet decided. Always empty until XA is supported: an XA statement
 	// stops the pipeline.
 	Prepared []PreparedXA
+	// Marks are the named parts that were set up to here. The map is never
+	// changed in place: clones of a position share it.
+	Marks map[string][]byte
 }
 
 // PreparedXA is an XA transaction whose fate is still open.
@@ -79,6 +93,20 @@ func (p *Position) Advance(c Coord) {
 		}
 		p.GTIDs.Add(c.GTID)
 	}
+	if c.Mark != nil {
+		p.setMark(c.Mark)
+	}
+}
+
+func (p *Position) setMark(m *Mark) {
+	marks := make(map[string][]byte, len(p.Marks)+1)
+	maps.Copy(marks, p.Marks)
+	if m.Value == nil {
+		delete(marks, m.Key)
+	} else {
+		marks[m.Key] = m.Value
+	}
+	p.Marks = marks
 }
 
 // Clone returns a copy that shares nothing that changes.

@@ -28,6 +28,7 @@ const (
 	keyPosition   = "position"    // the checkpoint
 	keyOwner      = "owner"       // who writes: term and process
 	keyPartitions = "partitions/" // + topic: over how many partitions its keys are spread
+	keyMark       = "mark/"       // + name: a named part of the position
 )
 
 // The segments of the topic are small because the cleaner leaves the newest one
@@ -262,7 +263,17 @@ func (l *checkpointLog) checkpoint() (checkpoint.Checkpoint, error) {
 	if !ok {
 		return checkpoint.Checkpoint{}, nil
 	}
-	return checkpoint.Decode(v)
+	cp, err := checkpoint.Decode(v)
+	if err != nil {
+		return cp, err
+	}
+	cp.Position.Marks = map[string][]byte{}
+	for k, v := range l.values {
+		if name, ok := strings.CutPrefix(k, keyMark); ok {
+			cp.Position.Marks[name] = v
+		}
+	}
+	return cp, nil
 }
 
 // partitions returns the pinned partition counts by topic.

@@ -60,7 +60,7 @@ type line struct {
 	// disturbed says that since the last commit a batch had to be repeated: then
 	// a transaction that runs out of time need not be too large.
 	disturbed bool
-	pins      []entry // partition counts for the next checkpoint
+	pins      []entry // partition counts and marks for the next checkpoint
 	txnOpen   bool    // the broker may hold an open transaction of ours
 }
 
@@ -381,10 +381,8 @@ func (l *line) report() {
 			l.giveBack(it)
 		}
 		if !l.cfg.exactlyOnce() {
-			for _, c := range it.ends {
-				l.cp.Position.Advance(c)
-				l.moved = true
-			}
+			l.advance(it.ends)
+			l.moved = l.moved || len(it.ends) > 0
 		}
 		it.tell(nil)
 	}

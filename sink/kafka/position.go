@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cdcd-io/cdcd/checkpoint"
+	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/internal/failpoint"
 	"github.com/cdcd-io/cdcd/resilience"
 )
@@ -14,24 +15,55 @@ import (
 // its items, and the partition counts of topics it is the first to write.
 func (l *line) sealGroup(group []*item) ([]*batch, error) {
 	for _, it := range group {
-		for _, c := range it.ends {
-			l.cp.Position.Advance(c)
-		}
+		l.advance(it.ends)
 	}
 	failpoint.Hit("kafka.seal")
 	return l.checkpointBatches()
 }
 
+// advance moves the position over ends that are, or are about to be, delivered.
+// Their marks are records of their own.
+func (l *line) advance(ends []event.Coord) {
+	for _, c := range ends {
+		l.cp.Position.Advance(c)
+		if c.Mark != nil {
+			l.pins = append(l.pins, entry{keyMark + c.Mark.Key, c.Mark.Value})
+		}
+	}
+}
+
 func (l *line) checkpointBatches() ([]*batch, error) {
 	now := time.Now()
 	l.cp.Saved = now
-	value, err := checkpoint.Encode(l.cp)
+	value, err := encodePosition(l.cp)
 	if err != nil {
 		return nil, err
 	}
-	entries := append(l.pins, entry{keyPosition, value})
+	entries := append(lastOfEach(l.pins), entry{keyPosition, value})
 	l.pins = nil
 	return []*batch{encodeEntries(l.m.checkpoint.topic, now, entries)}, nil
+}
+
+// encodePosition leaves the marks out, which have keys of their own.
+func encodePosition(cp checkpoint.Checkpoint) ([]byte, error) {
+	cp.Position.Marks = nil
+	return checkpoint.Encode(cp)
+}
+
+// lastOfEach drops what a later entry of the same key replaces: a group may
+// hold many chunks of one table.
+func lastOfEach(entries []entry) []entry {
+	last := make(map[string]int, len(entries))
+	for i, e := range entries {
+		last[e.key] = i
+	}
+	kept := entries[:0]
+	for i, e := range entries {
+		if last[e.key] == i {
+			kept = append(kept, e)
+		}
+	}
+	return kept
 }
 
 // pin remembers the topics whose partition count is not stored yet. It goes

@@ -143,7 +143,7 @@ func (s *Sink) Begin(ctx context.Context, cp checkpoint.Checkpoint) error {
 		return notConnected()
 	}
 	cp.Term = s.term
-	value, err := checkpoint.Encode(cp)
+	value, err := encodePosition(cp)
 	if err != nil {
 		return err
 	}
