@@ -74,8 +74,9 @@ type Packed interface {
 // core: partitioning, framing, compression. One packer serves one goroutine.
 type Packer interface {
 	format.Emitter
-	// Start says that the following records are those of p. Several pieces may
-	// follow one another before Pack.
+	// Start says that the following records are those of p, or with nil that they
+	// are of no transaction (heartbeats). Several pieces may follow one another
+	// before Pack.
 	Start(p *event.Piece)
 	// Pack returns all that was emitted since the last Pack and starts anew.
 	// After an error of Emit, call it too and drop the result.

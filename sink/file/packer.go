@@ -55,10 +55,13 @@ type packer struct {
 	tail []byte // what all records of the piece have in common
 }
 
-// Start implements sink.Packer. It forgets the piece at Pack: what is emitted
-// with no piece belongs to no transaction.
+// Start implements sink.Packer.
 func (p *packer) Start(piece *event.Piece) {
-	p.tail = append(p.tail[:0], `,"seq":`...)
+	p.tail = p.tail[:0]
+	if piece == nil {
+		return
+	}
+	p.tail = append(p.tail, `,"seq":`...)
 	p.tail = strconv.AppendUint(p.tail, piece.Tx.End.Seq, 10)
 	p.tail = append(p.tail, `,"tx":`...)
 	p.tail = appendString(p.tail, piece.Tx.Key)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cdcd-io/cdcd/checkpoint"
+	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/event/eventtest"
 	"github.com/cdcd-io/cdcd/format"
 	"github.com/cdcd-io/cdcd/resilience"
@@ -330,6 +331,28 @@ func TestLinesAreWhatTheyPromise(t *testing.T) {
 		if !json.Valid(packed.(*lines).b) {
 			t.Errorf("%s: not JSON", c.name)
 		}
+	}
+}
+
+// TestHeartbeatsAreOfNoTransaction: whatever was packed before.
+func TestHeartbeatsAreOfNoTransaction(t *testing.T) {
+	p, beat := &packer{pool: new(buffers)}, format.Record{Route: &format.Route{Topic: "h"}, Key: []byte("1"), Value: []byte("2"), Millis: 3}
+	for _, piece := range []*event.Piece{nil, eventtest.Piece(eventtest.Tx(7)), nil} {
+		p.Start(piece)
+		if piece != nil {
+			continue
+		}
+		if err := p.Emit(&beat); err != nil {
+			t.Fatal(err)
+		}
+	}
+	packed, err := p.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"topic":"h","key":1,"value":2,"timestamp":3}` + "\n"
+	if got := string(packed.(*lines).b); got != want+want {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -147,12 +147,15 @@ func (r *run) pieces(rows, perPiece int) []*event.Piece {
 	return eventtest.Pieces(eventtest.Tx(r.seq), perPiece, all...)
 }
 
-// pack packs the pieces as a worker would.
+// pack packs the pieces as a worker would; nil is that of a heartbeat.
 func (r *run) pack(pieces ...*event.Piece) sink.Batch {
 	r.t.Helper()
 	var b sink.Batch
 	for _, p := range pieces {
 		r.packer.Start(p)
+		if p == nil {
+			continue
+		}
 		for i := range p.Events {
 			for row := range p.Events[i].Rows {
 				r.emit(p, p.Events[i].Ordinal+uint64(row))

@@ -81,6 +81,7 @@ func batchesWithoutRecords(t *testing.T, h Harness) {
 	r := newRun(t, h, checkpoint.Checkpoint{})
 	for range 3 {
 		r.send(r.ctx(), r.pack(r.pieces(0, 1)...), true)
+		r.send(r.ctx(), r.pack(nil), true) // a heartbeat of a format that has none to show
 	}
 	r.delivered()
 	if got := r.safe().Position.Seq; got != 3 {
