@@ -42,22 +42,25 @@ func (p *buffers) put(l *lines) {
 
 // packer renders records as lines:
 //
-//	{"topic":"shop.orders","key":{"id":1},"value":{…},"timestamp":1767225600123,"seq":7,"tx":"…","row":1,"headers":{"h":"v"}}
+//	{"topic":"shop.orders","key":{"id":1},"value":{…},"timestamp":1767225600123,"seq":7,"tx":"…","row":1,"rows":1,"headers":{"h":"v"}}
 //
 // seq and tx are those of the source transaction, row the number of the row in
-// it; a row of several records has part and parts too. A header that is no text
-// is given in base64 as {"base64":"…"}; so are keys and values, if they are no
-// JSON.
+// it; a row of several records has part and parts too. rows is how many rows the
+// transaction has, on the lines of its last row: a reader that lacks those has
+// not got all of it yet. A header that is no text is given in base64 as
+// {"base64":"…"}; so are keys and values, if they are no JSON.
 type packer struct {
-	pool *buffers
-	text bool
-	cur  *lines
-	tail []byte // what all records of the piece have in common
+	pool   *buffers
+	text   bool
+	cur    *lines
+	tail   []byte // what all records of the piece have in common
+	ending sink.Ending
 }
 
 // Start implements sink.Packer.
 func (p *packer) Start(piece *event.Piece) {
 	p.tail = p.tail[:0]
+	p.ending.Start(piece)
 	if piece == nil {
 		return
 	}
@@ -82,6 +85,9 @@ func (p *packer) Emit(r *format.Record) error {
 	b = strconv.AppendInt(b, r.Millis, 10)
 	b = append(b, p.tail...) // empty for a heartbeat, which has no piece
 	b = appendRow(b, r)
+	if rows, ends := p.ending.Rows(r); ends {
+		b = strconv.AppendUint(append(b, `,"rows":`...), rows, 10)
+	}
 	b = appendHeaders(b, r.Headers)
 	p.cur.b = append(b, '}', '\n')
 	return nil
@@ -93,7 +99,8 @@ func (p *packer) Pack() (sink.Packed, error) {
 	if l == nil {
 		l = p.pool.get()
 	}
-	p.cur, p.tail = nil, p.tail[:0]
+	p.cur = nil
+	p.Start(nil)
 	return l, nil
 }
 

@@ -298,8 +298,8 @@ func TestTwoSinksCannotShareAnOutput(t *testing.T) {
 
 func TestLinesAreWhatTheyPromise(t *testing.T) {
 	routes := new(format.Routes)
-	tx := eventtest.Tx(7)
-	piece := eventtest.Piece(tx)
+	row := eventtest.Insert(eventtest.Orders(), eventtest.Int(1), eventtest.Null())
+	piece := eventtest.Piece(eventtest.Tx(7), row, row, row)
 	for _, c := range []struct {
 		name string
 		text bool
@@ -308,6 +308,8 @@ func TestLinesAreWhatTheyPromise(t *testing.T) {
 	}{
 		{"json", false, format.Record{Key: []byte(`{"id":1}`), Value: []byte(`{"a":"b"}`), Millis: 5, Ordinal: 2, Part: 1, Parts: 1},
 			`{"topic":"t","key":{"id":1},"value":{"a":"b"},"timestamp":5,"seq":7,"tx":"3e11fa47-71ca-11e1-9e33-c80aa9429562:7","row":2}`},
+		{"last row", false, format.Record{Key: []byte(`1`), Value: []byte(`2`), Ordinal: 3, Part: 2, Parts: 2},
+			`{"topic":"t","key":1,"value":2,"timestamp":0,"seq":7,"tx":"3e11fa47-71ca-11e1-9e33-c80aa9429562:7","row":3,"part":2,"parts":2,"rows":3}`},
 		{"tombstone with headers", false, format.Record{Key: []byte(`1`), Ordinal: 2, Part: 3, Parts: 3, Headers: []format.Header{{Key: "a", Value: []byte("x\"")}, {Key: "b", Value: []byte{0xff}}}},
 			`{"topic":"t","key":1,"value":null,"timestamp":0,"seq":7,"tx":"3e11fa47-71ca-11e1-9e33-c80aa9429562:7","row":2,"part":3,"parts":3,"headers":{"a":"x\"","b":{"base64":"/w=="}}}`},
 		{"pretty json", false, format.Record{Value: []byte("{\n \"a\": 1\n}")},

@@ -41,7 +41,7 @@ type packer struct {
 	common   headers // of every record of the piece
 	own      headers // of this record
 	scratch  []byte
-	sawRow   bool
+	ending   sink.Ending
 	firstErr error
 }
 
@@ -74,7 +74,8 @@ const idleBuffers = 16
 // Start implements sink.Packer.
 func (p *packer) Start(piece *event.Piece) {
 	p.follow()
-	p.piece, p.sawRow = piece, false
+	p.piece = piece
+	p.ending.Start(piece)
 	p.pieceHeaders()
 }
 
@@ -138,12 +139,11 @@ func (p *packer) choose(rt *packRoute, key []byte) int32 {
 func (p *packer) recordHeaders(r *format.Record) {
 	p.own.reset()
 	if r.Ordinal > 0 {
-		p.sawRow = true
 		p.scratch = appendOrdinal(p.scratch[:0], r)
 		p.own.add("cdcd.row", p.scratch)
 	}
-	if p.piece != nil && p.endsTx(r) {
-		p.scratch = strconv.AppendUint(p.scratch[:0], p.piece.Tx.Rows, 10)
+	if rows, ends := p.ending.Rows(r); ends {
+		p.scratch = strconv.AppendUint(p.scratch[:0], rows, 10)
 		p.own.add("cdcd.rows", p.scratch)
 	}
 	for i := range r.Headers {
@@ -159,16 +159,6 @@ func appendOrdinal(dst []byte, r *format.Record) []byte {
 		dst = strconv.AppendUint(append(dst, '/'), uint64(r.Parts), 10)
 	}
 	return dst
-}
-
-// endsTx tells whether the record is one of the last row, or the END of the
-// transaction topic: a record that is no row and comes after all rows. In a
-// transaction without rows every record counts as that.
-func (p *packer) endsTx(r *format.Record) bool {
-	if r.Ordinal > 0 {
-		return r.Ordinal == p.piece.Tx.Rows
-	}
-	return p.piece.Last && (p.sawRow || !p.piece.First || p.piece.Tx.Rows == 0)
 }
 
 // put appends the record to the partition's batch; a full one leaves first.
