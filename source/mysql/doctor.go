@@ -20,7 +20,7 @@ func (s *Source) Doctor(ctx context.Context) []resilience.Finding {
 	defer q.Close()
 	e := &examination{session: q, ctx: ctx}
 	for _, look := range []func() error{
-		e.server, e.connection, e.log, e.gtids, e.durability, e.keeping, e.serverID, e.grants, e.tables, e.columns,
+		e.server, e.connection, e.log, e.gtids, e.durability, e.keeping, e.serverID, e.grants, e.tables, e.columns, e.cascades,
 	} {
 		if err := look(); err != nil {
 			e.found = append(e.found, resilience.Found(err))

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/cdcd-io/cdcd/resilience"
@@ -89,6 +90,52 @@ func (e *examination) columns() error {
 		"BIGINT UNSIGNED, which wraps to negative in the default mode of some formats")
 	return nil
 }
+
+// cascades looks for foreign keys by which rows of captured tables change
+// without a trace in the log: InnoDB acts on them below the server's log. MySQL
+// from 9.6 on acts on them itself, unless it is told to leave that to InnoDB.
+func (e *examination) cascades() error {
+	native, known, err := e.value("innodb_native_foreign_keys")
+	if err != nil || known && native != "ON" {
+		return err
+	}
+	r, err := e.ask(e.ctx, `SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE
+		WHERE REFERENCED_TABLE_NAME IS NOT NULL AND TABLE_SCHEMA NOT IN `+systemDatabases+" ORDER BY 1, 2")
+	if err != nil {
+		return err
+	}
+	var hidden list
+	for _, t := range r {
+		if !e.source.filter.captured(t[0], t[1]) {
+			continue
+		}
+		cascade, err := e.cascade(t[0], t[1])
+		if err != nil {
+			return err
+		}
+		if cascade {
+			hidden.add(t[0] + "." + t[1])
+		}
+	}
+	fix := "let the application delete and update those rows itself, with foreign keys that RESTRICT; MySQL from 9.6 on logs such rows"
+	if known {
+		fix = "put innodb_native_foreign_keys=OFF into the server's option file and restart it"
+	}
+	hidden.tell(e, resilience.Warning, "foreign_key_cascades", fix,
+		"with foreign keys that delete or change rows in cascade, which is not in this server's log and so is not delivered")
+	return nil
+}
+
+var cascadeLine = regexp.MustCompile(`(?m)^ +CONSTRAINT .* FOREIGN KEY .* ON (DELETE|UPDATE) (CASCADE|SET NULL|SET DEFAULT)`)
+
+// cascade looks into the definition of a table: MariaDB shows the rules of
+// foreign keys in no other place to an account that may only SELECT.
+func (e *examination) cascade(database, table string) (bool, error) {
+	r, err := e.row(e.ctx, "SHOW CREATE TABLE "+quoted(database)+"."+quoted(table))
+	return len(r) > 1 && cascadeLine.MatchString(r[1]), err
+}
+
+func quoted(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 
 // list counts names and keeps the first few.
 type list struct {

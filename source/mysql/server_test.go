@@ -632,6 +632,40 @@ func TestSurvey(t *testing.T) {
 	})
 }
 
+// TestDoctorFindsCascades: where they are not in the log, and of captured tables.
+func TestDoctorFindsCascades(t *testing.T) {
+	const tables = `USE d; CREATE TABLE parent (id INT PRIMARY KEY);
+		CREATE TABLE CHILD (id INT PRIMARY KEY, p INT, CONSTRAINT fk FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE);
+		CREATE TABLE follows (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id) ON UPDATE SET NULL);
+		CREATE TABLE keeps (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE RESTRICT);
+		CREATE DATABASE o; CREATE TABLE o.child (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES d.parent (id) ON DELETE CASCADE)`
+	for _, native := range []string{"OFF", "ON"} {
+		onPrivate(t, map[string]string{"loose_innodb_native_foreign_keys": native}, func(t *testing.T, m *testenv.MySQL) {
+			m.MustExec(t, strings.ReplaceAll(tables, "CHILD", "`ch``ild`"))
+			var text string
+			for _, f := range mysql.New(configFor(m.Addr(), "d"), "test", "doctor").Doctor(within(t)) {
+				if f.Code == "foreign_key_cascades" && f.Severity == resilience.Warning && f.Fix != "" {
+					text = f.Text
+				}
+			}
+			hidden := native == "ON" || m.Flavor() == testenv.MariaDB118
+			if got := strings.Contains(text, "d.ch`ild, d.follows"); got != hidden {
+				t.Errorf("native %s: %q", native, text)
+			}
+			if strings.Contains(text, "keeps") || strings.Contains(text, "o.child") {
+				t.Error(text)
+			}
+			r := newReader(t, configFor(m.Addr(), "d"))
+			m.MustExec(t, "USE d; INSERT INTO parent VALUES (1); INSERT INTO `ch``ild` VALUES (2, 1); DELETE FROM parent")
+			last := "parentd1"
+			if !hidden {
+				last = "ch`ildd2 parentd1"
+			}
+			r.expect("parentc1", "ch`ildc2", last)
+		})
+	}
+}
+
 // TestDoctor looks at a server with everything wrong that can be.
 func TestDoctor(t *testing.T) {
 	wrong := map[string]string{
