@@ -42,11 +42,6 @@ var statementKindNames = [...]string{
 // String is the kind in words.
 func (k StatementKind) String() string { return statementKindNames[k] }
 
-// IsDDL reports whether the statement ends a transaction by itself.
-func (k StatementKind) IsDDL() bool {
-	return k >= StatementTruncate && k <= StatementCreateTable || k == StatementOtherDDL
-}
-
 // DDL is the kind of DDL the line distinguishes.
 func (k StatementKind) DDL() event.DDLKind {
 	switch k {

@@ -17,16 +17,6 @@ func ParseRotate(body []byte) (Rotate, error) {
 	return r, nil
 }
 
-// ParseXID reads the body of an XID event: the number of the transaction that commits.
-func ParseXID(body []byte) (uint64, error) {
-	c := cursor{b: body}
-	xid := c.u64()
-	if c.bad {
-		return 0, malformed("read XID event", "%d bytes", len(body))
-	}
-	return xid, nil
-}
-
 // Heartbeat is what an idle server sends: the place up to which it has read.
 type Heartbeat struct {
 	File   string
@@ -98,13 +88,4 @@ func ParseXAPrepare(body []byte) (XAPrepare, error) {
 		return XAPrepare{}, malformed("read XA prepare event", "%d bytes", len(body))
 	}
 	return x, nil
-}
-
-// StatementText is the statement in the body of a ROWS_QUERY event of MySQL or
-// an ANNOTATE_ROWS event of MariaDB; it belongs to the event.
-func StatementText(t EventType, body []byte) []byte {
-	if t == TypeRowsQuery && len(body) > 0 {
-		return body[1:]
-	}
-	return body
 }

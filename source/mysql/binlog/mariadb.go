@@ -14,28 +14,17 @@ type MariaDBGTID struct {
 
 // The flags of a MariaDB GTID event.
 const (
-	mariaStandalone    = 1 << 0
-	mariaGroupCommit   = 1 << 1
-	mariaTransactional = 1 << 2
-	mariaDDL           = 1 << 5
-	mariaPrepared      = 1 << 6
-	mariaCompleted     = 1 << 7
+	mariaStandalone  = 1 << 0
+	mariaGroupCommit = 1 << 1
+	mariaPrepared    = 1 << 6
+	mariaCompleted   = 1 << 7 // an XA COMMIT or XA ROLLBACK
 )
 
 // Standalone reports that one statement follows and no commit ends it.
 func (g MariaDBGTID) Standalone() bool { return g.Flags&mariaStandalone != 0 }
 
-// Transactional reports that the transaction can be rolled back.
-func (g MariaDBGTID) Transactional() bool { return g.Flags&mariaTransactional != 0 }
-
-// DDL reports that the transaction holds a DDL statement.
-func (g MariaDBGTID) DDL() bool { return g.Flags&mariaDDL != 0 }
-
 // PreparedXA reports that the transaction ends in an XA PREPARE.
 func (g MariaDBGTID) PreparedXA() bool { return g.Flags&mariaPrepared != 0 }
-
-// CompletedXA reports that this is an XA COMMIT or XA ROLLBACK.
-func (g MariaDBGTID) CompletedXA() bool { return g.Flags&mariaCompleted != 0 }
 
 // ParseMariaDBGTID reads the body of a GTID event of MariaDB. The server id is
 // in the header.
@@ -57,19 +46,4 @@ func ParseMariaDBGTID(h Header, body []byte) (MariaDBGTID, error) {
 		return MariaDBGTID{}, malformed("read GTID event", "truncated or without a number, %d bytes", len(body))
 	}
 	return g, nil
-}
-
-// ParseMariaDBGTIDList reads the body of a GTID_LIST event: the last GTID of
-// each server in each domain at the start of the file.
-func ParseMariaDBGTIDList(body []byte) ([]event.GTID, error) {
-	c := cursor{b: body}
-	n := uint64(c.u32() & (1<<28 - 1))
-	if c.bad || n*16 > uint64(len(c.b)) {
-		return nil, malformed("read GTID list event", "%d entries in %d bytes", n, len(body))
-	}
-	list := make([]event.GTID, n)
-	for i := range list {
-		list[i] = event.GTID{Domain: c.u32(), Server: c.u32(), N: c.u64()}
-	}
-	return list, nil
 }

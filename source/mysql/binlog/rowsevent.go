@@ -8,7 +8,6 @@ type Rows struct {
 	TableID uint64
 	Type    EventType // for event.RawRows.Type; of inflated rows the type without compression
 	Op      event.Op
-	Flags   uint16
 	Body    []byte // from the column count on: event.RawRows.Body
 }
 
@@ -18,10 +17,6 @@ const (
 	dummyTable24 = 1<<24 - 1
 	dummyTable48 = 1<<48 - 1
 )
-
-// EndOfStatement reports that the statement has no more rows; table ids end
-// with it.
-func (r *Rows) EndOfStatement() bool { return r.Flags&1 != 0 }
 
 // IsDummyTable reports whether a rows event with this table id may be one without
 // table and rows that only ends a statement. It is one when no table map gave
@@ -36,7 +31,8 @@ func ParseRows(t EventType, body []byte) (Rows, error) {
 		return Rows{}, malformed("read rows event", "%s is no rows event", t)
 	}
 	c := cursor{b: body}
-	r := Rows{TableID: c.uint(6), Flags: c.u16(), Type: t, Op: op}
+	r := Rows{TableID: c.uint(6), Type: t, Op: op}
+	c.u16() // flags
 	if hasExtraData(t) {
 		n := uint64(c.u16())
 		if n < 2 {

@@ -144,27 +144,23 @@ func (s *storyReader) describe(e logEvent) (string, error) {
 		return fmt.Sprintf("tag %q number %d, sequence %d after %d, times known %v, length %d", g.GTID.Tag, g.GTID.N, g.SequenceNumber, g.LastCommitted, timed, g.Length), err
 	case TypeMariaDBGTID:
 		g, err := ParseMariaDBGTID(e.Header, e.body)
-		text := fmt.Sprintf("%v standalone %v transactional %v ddl %v prepared %v completed %v", g.GTID, g.Standalone(), g.Transactional(), g.DDL(), g.PreparedXA(), g.CompletedXA())
+		text := fmt.Sprintf("%v standalone %v prepared %v", g.GTID, g.Standalone(), g.PreparedXA())
 		if g.XID != nil {
 			text += fmt.Sprintf(" xid %d %q %q", g.XID.FormatID, g.XID.GTRID, g.XID.BQUAL)
 		}
 		return text, err
-	case TypeMariaDBGTIDList:
-		list, err := ParseMariaDBGTIDList(e.body)
-		return fmt.Sprint(list), err
 	case TypeTableMap:
 		return s.table(e.body)
-	case TypeXID:
-		_, err := ParseXID(e.body)
-		return "", err
 	case TypeXAPrepare:
 		x, err := ParseXAPrepare(e.body)
 		return fmt.Sprintf("one phase %v, %d %q %q", x.OnePhase, x.FormatID, x.GTRID, x.BQUAL), err
 	case TypeRotate:
 		r, err := ParseRotate(e.body)
 		return fmt.Sprint(r), err
-	case TypeRowsQuery, TypeAnnotate:
-		return string(StatementText(e.Type, e.body)), nil
+	case TypeRowsQuery:
+		return string(e.body[1:]), nil // behind its length
+	case TypeAnnotate:
+		return string(e.body), nil
 	case TypePayload:
 		return s.payload(e)
 	}
@@ -197,7 +193,7 @@ func (s *storyReader) rows(e logEvent) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := fmt.Sprintf("%s, end of statement %v", r.Op, r.EndOfStatement())
+	text := r.Op.String()
 	if r.Type.IsCompressedRows() {
 		f := Inflater{Max: 1 << 20}
 		if r, err = f.Rows(r); err != nil {
