@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"runtime/debug"
 	"time"
 
 	"github.com/cdcd-io/cdcd/format"
@@ -56,7 +55,7 @@ func (l *line) render(u *unit, enc format.Encoder, packer sink.Packer) {
 func (l *line) pack(u *unit, enc format.Encoder, packer sink.Packer) {
 	defer func() {
 		if v := recover(); v != nil {
-			l.p.deps.Log.Error("encoding panicked, the pipeline stops", "panic", v, "stack", string(debug.Stack()))
+			l.p.logPanic("encode", v)
 			u.err = resilience.Errorf(resilience.Fatal, "encode_panic", "encode rows", "panic: %v", v).WithPlace("%s", u.place()).
 				WithHint("this is a bug: report it with the stack in the log; to go on, exclude the table meanwhile")
 		}

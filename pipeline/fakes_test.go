@@ -23,8 +23,9 @@ import (
 // rows. After the last it sends heartbeats.
 type script struct {
 	rows  []int
-	body  int  // bytes of text in a row
-	maria bool // it is a MariaDB
+	body  int    // bytes of text in a row
+	maria bool   // it is a MariaDB
+	bug   uint64 // transaction before which it panics
 
 	mu    sync.Mutex
 	opens []uint64         // Seq at which streams were opened
@@ -115,6 +116,9 @@ func (t *scriptStream) Next(ctx context.Context, ev *event.Event) error {
 		if err := t.s.takeFailure(n); err != nil {
 			return err
 		}
+		if n == t.s.bug {
+			panic("index out of range")
+		}
 		for end := time.Now().Add(t.s.drops); n == 1 && time.Now().Before(end); {
 			time.Sleep(time.Second)
 			t.received.Add(1 << 20)
@@ -198,10 +202,11 @@ type memory struct {
 	refuse   map[int]error // by number of the batch, once
 	batches  int
 	connects int
-	mute     bool // acknowledge nothing
-	away     bool // Connect waits
-	inside   bool // the last batch was open
-	torn     int  // batches that end nothing and are not open, behind one that is
+	mute     bool   // acknowledge nothing
+	away     bool   // Connect waits
+	inside   bool   // the last batch was open
+	torn     int    // batches that end nothing and are not open, behind one that is
+	bug      string // the method that panics
 	queue    chan memoryBatch
 	wg       sync.WaitGroup
 }
@@ -242,6 +247,7 @@ func (m *memory) Packer() sink.Packer { return &idPacker{cur: &packedIDs{}} }
 
 func (m *memory) Connect(ctx context.Context, _ uint64, cp checkpoint.Checkpoint) (checkpoint.Checkpoint, error) {
 	m.stop()
+	m.meet("connect")
 	if m.away {
 		<-ctx.Done()
 		return cp, resilience.Errorf(resilience.Transient, "away", "connect", "%w", context.Cause(ctx))
@@ -258,6 +264,7 @@ func (m *memory) Connect(ctx context.Context, _ uint64, cp checkpoint.Checkpoint
 func (m *memory) Begin(context.Context, checkpoint.Checkpoint) error { return nil }
 
 func (m *memory) Send(ctx context.Context, b sink.Batch, _ bool, done func(sink.Ack, error)) {
+	m.meet("send")
 	b.Ends = append([]event.Coord(nil), b.Ends...)
 	m.queue <- memoryBatch{b, done}
 }
@@ -312,7 +319,18 @@ func (m *memory) stop() {
 	}
 }
 
-func (m *memory) Close(context.Context) error { m.stop(); return nil }
+func (m *memory) Close(context.Context) error {
+	m.stop()
+	m.meet("close")
+	return nil
+}
+
+// meet panics in the method that has the bug.
+func (m *memory) meet(method string) {
+	if m.bug == method {
+		panic("nil pointer dereference in " + method)
+	}
+}
 
 // Load and Save make it a checkpoint.Store.
 func (m *memory) Load(context.Context, string) (checkpoint.Checkpoint, error) {
@@ -327,6 +345,9 @@ func (m *memory) Load(context.Context, string) (checkpoint.Checkpoint, error) {
 func (m *memory) Save(_ context.Context, cp checkpoint.Checkpoint) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if cp.Position.Seq > 0 {
+		m.meet("save")
+	}
 	if cp.Position.Seq > m.seq {
 		return resilience.Errorf(resilience.Fatal, "ahead", "save", "seq %d is ahead of %d delivered", cp.Position.Seq, m.seq)
 	}

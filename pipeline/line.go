@@ -100,15 +100,18 @@ func (l *line) run(soft, hard context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	read, dispatch, send, save := l.stage("read"), l.stage("dispatch"), l.stage("send"), l.stage("save")
 
-	g.Go(func() error { return l.read(ctx, soft, read) })
-	g.Go(func() error { return l.dispatch(ctx, dispatch) })
+	start := func(name string, f func() error) {
+		g.Go(func() error { return l.p.guard(name, f) })
+	}
+	start("read", func() error { return l.read(ctx, soft, read) })
+	start("dispatch", func() error { return l.dispatch(ctx, dispatch) })
 	for range l.p.cfg.workers() {
 		w := l.stage("encode")
-		g.Go(func() error { return l.encode(ctx, w) })
+		start("encode", func() error { return l.encode(ctx, w) })
 	}
-	g.Go(func() error { return l.send(ctx, send) })
-	g.Go(func() error { return l.save(ctx, save) })
-	g.Go(func() error { return l.watch(ctx) })
+	start("send", func() error { return l.send(ctx, send) })
+	start("save", func() error { return l.save(ctx, save) })
+	start("watch", func() error { return l.watch(ctx) })
 	err, joined := l.join(ctx, hard, g)
 	if !joined {
 		return err // the ring too is left alone: whoever hangs may hold it

@@ -206,7 +206,7 @@ func (p *Pipeline) lineContext(soft context.Context) (context.Context, context.C
 func (p *Pipeline) closeSink(hard context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(hard), closeTimeout)
 	defer cancel()
-	return p.deps.Sink.Close(ctx)
+	return p.guard("close", func() error { return p.deps.Sink.Close(ctx) })
 }
 
 // closeTimeout bounds the closing of a sink whose work is done or given up.
@@ -218,7 +218,11 @@ func (p *Pipeline) openUntil(soft, hard context.Context) (checkpoint.Checkpoint,
 	ctx, cancel := context.WithCancelCause(hard)
 	defer cancel(nil)
 	defer context.AfterFunc(soft, func() { cancel(context.Cause(soft)) })()
-	cp, err := p.open(ctx)
+	var cp checkpoint.Checkpoint
+	err := p.guard("open", func() (err error) {
+		cp, err = p.open(ctx)
+		return err
+	})
 	if soft.Err() != nil && (err == nil || healing(err)) {
 		return cp, errGivenUp
 	}

@@ -462,6 +462,54 @@ func TestPausesGrowUntilATransactionComesThrough(t *testing.T) {
 	})
 }
 
+// TestPanicOfASourceEndsAsItsErrorsDo: with what was read before it delivered.
+func TestPanicOfASourceEndsAsItsErrorsDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(50, 2)...)
+		f.src.bug = 31
+		f.start(t)
+		wantPanic(t, <-f.result, "read")
+		if n := len(f.dst.ids); n != 60 || f.dst.cp.Position.Seq != 30 {
+			t.Errorf("%d rows delivered, stored is transaction %d", n, f.dst.cp.Position.Seq)
+		}
+		f.src.bug = 0
+		f.start(t)
+		f.settle(t, 50)
+		f.soft()
+		if err := <-f.result; err != nil {
+			t.Fatal(err)
+		}
+		f.wantAll(t, false)
+	})
+}
+
+// TestPanicsOfTheDestination: in whichever stage, the pipeline stops and every
+// goroutine of it ends, or synctest would complain.
+func TestPanicsOfTheDestination(t *testing.T) {
+	for method, stage := range map[string]string{"connect": "open", "send": "send", "save": "save", "close": "close"} {
+		t.Run(method, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, repeat(50, 2)...)
+				f.dst.bug = method
+				f.start(t)
+				if method == "close" {
+					f.settle(t, 50)
+					f.soft()
+				}
+				wantPanic(t, <-f.result, stage)
+			})
+		})
+	}
+}
+
+func wantPanic(t *testing.T, err error, stage string) {
+	t.Helper()
+	var named *resilience.Error
+	if !errors.As(err, &named) || named.Class != resilience.Fatal || named.Code != "stage_panic" || named.At != "stage "+stage || named.Hint == "" {
+		t.Errorf("ended with %v, want a panic of stage %s", err, stage)
+	}
+}
+
 // TestPanicStopsThePipelineOnly: what is in front of the row that a decoder
 // cannot bear is delivered.
 func TestPanicStopsThePipelineOnly(t *testing.T) {

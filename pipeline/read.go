@@ -13,8 +13,8 @@ import (
 
 // read assembles the source's events into the ring until soft ends. A lost
 // connection is opened again right behind the last whole transaction; the
-// unfinished one is dropped and comes again. Any other error ends the line once
-// what was read before it is delivered, so that the position a person then sees
+// unfinished one is dropped and comes again. Any other error, a panic too, ends
+// the line once what was read before it is delivered, so that the position a person then sees
 // is the one in front of the trouble. So does being displaced by another reader:
 // the next line asks the sink first who the owner is, and a zombie stays away.
 func (l *line) read(ctx, soft context.Context, s *stage) error {
@@ -24,7 +24,7 @@ func (l *line) read(ctx, soft context.Context, s *stage) error {
 	defer cancel(nil)
 	defer context.AfterFunc(soft, func() { cancel(context.Cause(soft)) })()
 	for {
-		err := l.readStream(reading, asm, s)
+		err := l.p.guard("read", func() error { return l.readStream(reading, asm, s) })
 		if soft.Err() != nil {
 			l.ring.CloseSoft()
 			return nil
