@@ -16,6 +16,9 @@ type KafkaOptions struct {
 	// Advertise returns the address the cluster tells clients to use for a broker (numbered from 0) that really listens at addr,
 	// for instance a Proxy's. Nil advertises addr itself.
 	Advertise func(broker int, addr string) (string, error)
+	// AdvertiseDirect is the same for the second listener, through which brokers talk among themselves and with themselves: a
+	// proxy there sees the requests of transaction coordinators. DirectAddrs still lead around it.
+	AdvertiseDirect func(broker int, addr string) (string, error)
 	// Config adds or overrides lines of every broker's properties.
 	Config map[string]string
 	// HeapMB bounds each broker's Java heap; 512 by default.
@@ -48,6 +51,8 @@ type Broker struct {
 	votePort   int
 	secure     map[Listener]int // ports
 	advertised string
+	// advertisedDirect is where other brokers look for this one.
+	advertisedDirect string
 }
 
 // Kafka installs the broker if need be, starts a cluster without topics and returns when it answers.
@@ -118,14 +123,26 @@ func (e *Env) newBroker(index int, o KafkaOptions) (*Broker, error) {
 	if b.secure, err = e.securePorts(o); err != nil {
 		return nil, err
 	}
-	b.advertised = loopback(b.clientPort)
-	if o.Advertise != nil {
-		if b.advertised, err = o.Advertise(index, loopback(b.clientPort)); err != nil {
-			return nil, fmt.Errorf("testenv: find the address to advertise for broker %d: %w", index, err)
-		}
+	if b.advertised, err = advertise(o.Advertise, index, loopback(b.clientPort)); err != nil {
+		return nil, err
+	}
+	if b.advertisedDirect, err = advertise(o.AdvertiseDirect, index, loopback(b.directPort)); err != nil {
+		return nil, err
 	}
 	b.server = server{name: name, dir: dir, logPath: filepath.Join(dir, "server.log"), env: e}
 	return b, nil
+}
+
+// advertise asks which address stands for addr.
+func advertise(ask func(int, string) (string, error), broker int, addr string) (string, error) {
+	if ask == nil {
+		return addr, nil
+	}
+	a, err := ask(broker, addr)
+	if err != nil {
+		return "", fmt.Errorf("testenv: find the address to advertise for broker %d: %w", broker, err)
+	}
+	return a, nil
 }
 
 // prepare writes the broker's configuration and its formatted data directory.

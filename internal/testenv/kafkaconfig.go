@@ -14,7 +14,7 @@ import (
 // clusterID is any identifier in Kafka's form; clusters never meet, so all may share one.
 const clusterID = "Y2RjZC10ZXN0ZW52LTAwMA"
 
-// properties of one member. Three listeners: CLIENT may be advertised as a proxy's address, DIRECT never is, VOTE is the
+// properties of one member. Three listeners: CLIENT and DIRECT may be advertised as a proxy's address, VOTE is the
 // controllers'. Secured brokers have more.
 func (k *Kafka) properties(b *Broker, o KafkaOptions) map[string]string {
 	var voters []string
@@ -64,7 +64,7 @@ func (k *Kafka) addListeners(p map[string]string, b *Broker) {
 	if slices.Contains(k.brokers, b) {
 		roles = append(roles, "broker")
 		listen("CLIENT", "PLAINTEXT", b.clientPort, b.advertised)
-		listen("DIRECT", "PLAINTEXT", b.directPort, loopback(b.directPort))
+		listen("DIRECT", "PLAINTEXT", b.directPort, b.advertisedDirect)
 		for l, port := range b.secure {
 			listen(string(l), l.protocol(), port, loopback(port))
 		}

@@ -53,6 +53,7 @@ const (
 	InitProducerID     int16 = 22
 	AddPartitionsToTxn int16 = 24
 	EndTxn             int16 = 26
+	WriteTxnMarkers    int16 = 27
 )
 
 // On arms a rule; the first armed rule that matches a message decides about it.

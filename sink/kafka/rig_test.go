@@ -205,11 +205,14 @@ func (r *rig) send(to uint64, burst int) error {
 	return failed()
 }
 
+// patience is how long deliver waits for a cluster to recover.
+const patience = 60 * time.Second
+
 // deliver goes on until transaction to is delivered, whatever happens on the
 // way, and fails the test on an error that waiting does not heal.
 func (r *rig) deliver(to uint64, burst int) {
 	r.t.Helper()
-	for range 200 {
+	for until := time.Now().Add(patience); time.Now().Before(until); {
 		err := r.open()
 		if err == nil {
 			err = r.send(to, burst)
@@ -224,7 +227,7 @@ func (r *rig) deliver(to uint64, burst int) {
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
-	r.t.Fatalf("no end of errors: %v", r.errs[len(r.errs)-1])
+	r.t.Fatalf("no end of errors within %s: %v", patience, r.errs[len(r.errs)-1])
 }
 
 func (r *rig) sawError(code string) bool {
