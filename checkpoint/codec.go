@@ -15,8 +15,10 @@ import (
 	"github.com/cdcd-io/cdcd/resilience"
 )
 
-// Version is the format that Encode writes and the newest that Decode reads.
-const Version = 1
+// Version is the newest format that Decode reads. Encode writes the oldest one
+// that can say what there is, so that an earlier release reads all it can make
+// sense of: format 2 is 1 with a transaction that is done in part.
+const Version = 2
 
 // MaxBytes bounds an encoded checkpoint without its marks, and each mark, so
 // that it fits a Kafka record or an etcd value with room to spare. Stores of
@@ -33,7 +35,7 @@ const magic = "cdcd-checkpoint "
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// body is the JSON of version 1. 64-bit numbers are strings: many readers of
+// body is the JSON of both versions. 64-bit numbers are strings: many readers of
 // JSON keep only 53 bits of a number.
 type body struct {
 	Installation string `json:"installation"`
@@ -49,6 +51,7 @@ type body struct {
 	Offset       uint64 `json:"offset,string"`
 	GTIDs        string `json:"gtids"`
 	Seq          uint64 `json:"seq,string"`
+	Partial      *part  `json:"partial,omitempty"`
 	Prepared     []xa   `json:"prepared,omitempty"`
 	Marks        marks  `json:"marks,omitempty"`
 	Sink         string `json:"sink,omitempty"`       // the sink's part when it is text
@@ -57,6 +60,13 @@ type body struct {
 
 // marks are the named parts of a position.
 type marks map[string]string
+
+// part is what is done of the next transaction.
+type part struct {
+	Rows  uint64 `json:"rows,string"`
+	Tx    string `json:"transaction"`
+	Print uint64 `json:"print,string"`
+}
 
 type xa struct {
 	XID    string `json:"xid"`
@@ -79,7 +89,8 @@ func Encode(c Checkpoint) ([]byte, error) {
 		return nil, resilience.Errorf(resilience.Fatal, "checkpoint_invalid", "encode checkpoint", "%w", err)
 	}
 	text = append(text, '\n')
-	out := fmt.Appendf(nil, "%s%d %08x\n", magic, Version, checksum(Version, text))
+	version := b.version()
+	out := fmt.Appendf(nil, "%s%d %08x\n", magic, version, checksum(version, text))
 	out = append(out, text...)
 	if len(b.Marks) > 0 {
 		return out, checkMarks(out)
@@ -125,6 +136,9 @@ func Decode(b []byte) (Checkpoint, error) {
 		return Checkpoint{}, corrupt(err)
 	}
 	c, err := body.checkpoint()
+	if err == nil && version != body.version() {
+		err = fmt.Errorf("format %d does not have what it holds", version)
+	}
 	if err != nil {
 		return Checkpoint{}, corrupt(err)
 	}
@@ -187,6 +201,10 @@ func bodyOf(c Checkpoint) body {
 	if p.Flavor != 0 {
 		b.Flavor = p.Flavor.String()
 	}
+	if !p.Partial.IsZero() {
+		p := part(p.Partial)
+		b.Partial = &p
+	}
 	for _, x := range p.Prepared {
 		b.Prepared = append(b.Prepared, xa(x))
 	}
@@ -204,12 +222,23 @@ func bodyOf(c Checkpoint) body {
 	return b
 }
 
+// version is the oldest format that can say it.
+func (b *body) version() uint64 {
+	if b.Partial != nil {
+		return 2
+	}
+	return 1
+}
+
 // check refuses what would not read back the same.
 func (b *body) check() error {
 	if b.Pipeline == "" {
 		return errors.New("it names no pipeline")
 	}
 	texts := []string{b.Installation, b.Pipeline, b.Server, b.File}
+	if b.Partial != nil {
+		texts = append(texts, b.Partial.Tx)
+	}
 	for _, x := range b.Prepared {
 		texts = append(texts, x.XID, x.GTID, x.File)
 	}
@@ -236,6 +265,9 @@ func (b *body) checkpoint() (Checkpoint, error) {
 	if b.Sink != "" {
 		c.Sink = []byte(b.Sink)
 	}
+	if b.Partial != nil {
+		c.Position.Partial = event.Partial(*b.Partial)
+	}
 	for _, x := range b.Prepared {
 		c.Position.Prepared = append(c.Position.Prepared, event.PreparedXA(x))
 	}
@@ -247,6 +279,9 @@ func (b *body) checkpoint() (Checkpoint, error) {
 	}
 	if b.Pipeline == "" {
 		return c, errors.New("it names no pipeline")
+	}
+	if b.Partial != nil && (b.Partial.Rows == 0 || b.Partial.Tx == "") {
+		return c, errors.New("it names no rows or no transaction that is done in part")
 	}
 	if b.Sink != "" && b.SinkBytes != nil {
 		return c, errors.New("it holds the sink's part twice")

@@ -35,6 +35,13 @@ func sample(t testing.TB) Checkpoint {
 	}
 }
 
+// partSample is in the middle of a transaction.
+func partSample(t testing.TB) Checkpoint {
+	c := sample(t)
+	c.Position.Partial = event.Partial{Rows: 1<<53 + 3, Tx: "3e11fa47-71ca-11e1-9e33-c80aa9429562:8", Print: math.MaxUint64}
+	return c
+}
+
 func encode(t testing.TB, c Checkpoint) []byte {
 	t.Helper()
 	b, err := Encode(c)
@@ -45,23 +52,27 @@ func encode(t testing.TB, c Checkpoint) []byte {
 }
 
 func TestEncodedFormIsStable(t *testing.T) {
-	b := encode(t, sample(t))
-	const golden = "testdata/v1.checkpoint"
-	if *update {
-		if err := os.WriteFile(golden, b, 0o644); err != nil {
+	for golden, c := range map[string]Checkpoint{
+		"testdata/v1.checkpoint": sample(t),
+		"testdata/v2.checkpoint": partSample(t),
+	} {
+		b := encode(t, c)
+		if *update {
+			if err := os.WriteFile(golden, b, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(want) != string(b) {
-		t.Errorf("got:\n%s\nwant:\n%s", b, want)
-	}
-	// What earlier releases wrote must read for ever.
-	if c, err := Decode(want); err != nil || !reflect.DeepEqual(c, sample(t)) {
-		t.Errorf("decoded %+v, %v", c, err)
+		if string(want) != string(b) {
+			t.Errorf("got:\n%s\nwant:\n%s", b, want)
+		}
+		// What earlier releases wrote must read for ever.
+		if got, err := Decode(want); err != nil || !reflect.DeepEqual(got, c) {
+			t.Errorf("decoded %+v, %v", got, err)
+		}
 	}
 }
 
@@ -72,7 +83,7 @@ func TestDecodeReadsWhatEncodeWrote(t *testing.T) {
 	bare := Checkpoint{Pipeline: "p", Saved: full.Saved}
 	maria := full
 	maria.Position = event.Position{Flavor: event.MariaDB, Server: "server_id 3", GTIDs: event.NewGTIDSet(event.MariaDB)}
-	for name, c := range map[string]Checkpoint{"full": full, "binary sink": binary, "bare": bare, "mariadb": maria} {
+	for name, c := range map[string]Checkpoint{"full": full, "binary sink": binary, "bare": bare, "mariadb": maria, "part": partSample(t)} {
 		got, err := Decode(encode(t, c))
 		if err != nil || !reflect.DeepEqual(got, c) {
 			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, c)
@@ -82,9 +93,11 @@ func TestDecodeReadsWhatEncodeWrote(t *testing.T) {
 
 func TestEncodeRefusesWhatWouldNotReadBack(t *testing.T) {
 	for name, change := range map[string]func(*Checkpoint){
-		"zero":   func(c *Checkpoint) { *c = Checkpoint{} },
-		"text":   func(c *Checkpoint) { c.Position.Server = "\xff" },
-		"flavor": func(c *Checkpoint) { c.Position.Flavor = 9 },
+		"zero":                  func(c *Checkpoint) { *c = Checkpoint{} },
+		"text":                  func(c *Checkpoint) { c.Position.Server = "\xff" },
+		"name of a transaction": func(c *Checkpoint) { c.Position.Partial = event.Partial{Rows: 1, Tx: "\xff"} },
+		"rows of no name":       func(c *Checkpoint) { c.Position.Partial = event.Partial{Rows: 1} },
+		"flavor":                func(c *Checkpoint) { c.Position.Flavor = 9 },
 		"no gtids without flavor": func(c *Checkpoint) {
 			c.Position.Flavor = 0
 		},
@@ -115,8 +128,8 @@ func TestEveryFlippedByteAndEveryCutIsCorrupt(t *testing.T) {
 
 func TestNewerVersionIsToldFromDamage(t *testing.T) {
 	text := []byte(`{"whatever":"comes"}`)
-	refused(t, fmt.Appendf(nil, "cdcd-checkpoint 2 %08x\n%s", checksum(2, text), text), "checkpoint_newer", "version 2")
-	refused(t, fmt.Appendf(nil, "cdcd-checkpoint 2 %08x\n%s", checksum(1, text), text), "checkpoint_corrupt", "flipped version")
+	refused(t, fmt.Appendf(nil, "cdcd-checkpoint 3 %08x\n%s", checksum(3, text), text), "checkpoint_newer", "version 3")
+	refused(t, fmt.Appendf(nil, "cdcd-checkpoint 3 %08x\n%s", checksum(1, text), text), "checkpoint_corrupt", "flipped version")
 }
 
 func TestValidChecksumOverBadContentIsCorrupt(t *testing.T) {
@@ -127,8 +140,21 @@ func TestValidChecksumOverBadContentIsCorrupt(t *testing.T) {
 		`{"pipeline":"p","saved":"2026-01-01T00:00:00Z","offset":"18446744073709551616"}`,
 		`{"pipeline":"p","saved":"2026-01-01T00:00:00Z"} {}`,
 		`{"pipeline":"p","saved":"2026-01-01T00:00:00Z","sink":"a","sink_bytes":"YQ=="}`,
+		`{"pipeline":"p","saved":"2026-01-01T00:00:00Z","partial":{"rows":"7","transaction":"a:1","print":"9"}}`, // format 2 has that
 	} {
 		b := fmt.Appendf(nil, "cdcd-checkpoint 1 %08x\n%s", checksum(1, []byte(text)), text)
+		refused(t, b, "checkpoint_corrupt", "%s", text)
+	}
+}
+
+func TestWhatIsDoneInPartNeedsItsFormat(t *testing.T) {
+	for _, text := range []string{
+		`{"pipeline":"p","saved":"2026-01-01T00:00:00Z"}`,
+		`{"pipeline":"p","saved":"2026-01-01T00:00:00Z","partial":{"rows":"0","transaction":"a:1","print":"9"}}`,
+		`{"pipeline":"p","saved":"2026-01-01T00:00:00Z","partial":{"rows":"7","transaction":"","print":"9"}}`,
+		`{"pipeline":"p","saved":"2026-01-01T00:00:00Z","partial":{}}`,
+	} {
+		b := fmt.Appendf(nil, "cdcd-checkpoint 2 %08x\n%s", checksum(2, []byte(text)), text)
 		refused(t, b, "checkpoint_corrupt", "%s", text)
 	}
 }
@@ -145,10 +171,14 @@ func FuzzDecode(f *testing.F) {
 	good := encode(f, sample(f))
 	f.Add(good)
 	f.Add(good[:len(good)/2])
+	f.Add(encode(f, partSample(f)))
 	f.Add([]byte("cdcd-checkpoint 9 00000000\n{}"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		// A right checksum lets the fuzzer get past the first line.
-		for _, b := range [][]byte{b, fmt.Appendf(nil, "cdcd-checkpoint 1 %08x\n%s", checksum(1, b), b)} {
+		signed := func(version uint64) []byte {
+			return fmt.Appendf(nil, "cdcd-checkpoint %d %08x\n%s", version, checksum(version, b), b)
+		}
+		for _, b := range [][]byte{b, signed(1), signed(2)} {
 			c, err := Decode(b)
 			if err != nil {
 				if resilience.ClassOf(err) != resilience.Fatal {

@@ -2,15 +2,17 @@ package checkpoint
 
 import (
 	"cmp"
+	"fmt"
 
 	"github.com/cdcd-io/cdcd/resilience"
 )
 
 // Compare orders two checkpoints of one pipeline: by generation, and within one
-// by the number of source transactions done. Offsets and GTID sets have no
-// order of their own.
+// by the number of source transactions done, and of rows of the one that is
+// under way. Offsets and GTID sets have no order of their own.
 func Compare(a, b Checkpoint) int {
-	return cmp.Or(cmp.Compare(a.Generation, b.Generation), cmp.Compare(a.Position.Seq, b.Position.Seq))
+	p, q := &a.Position, &b.Position
+	return cmp.Or(cmp.Compare(a.Generation, b.Generation), cmp.Compare(p.Seq, q.Seq), cmp.Compare(p.Partial.Rows, q.Partial.Rows))
 }
 
 // After reports whether a is further than b.
@@ -46,8 +48,17 @@ func Succeeds(stored, next Checkpoint) error {
 	}
 	if After(stored, next) {
 		return resilience.Errorf(resilience.Fatal, "checkpoint_backwards", "save checkpoint",
-			"transaction %d is stored, this is %d", stored.Position.Seq, next.Position.Seq).
+			"%s is stored, this is %s", progress(stored), progress(next)).
 			WithHint("the destination holds less than what was confirmed before; find out why before you %s", resilience.StartOver)
 	}
 	return nil
+}
+
+// progress tells how far a checkpoint is.
+func progress(c Checkpoint) string {
+	s := fmt.Sprintf("transaction %d", c.Position.Seq)
+	if n := c.Position.Partial.Rows; n > 0 {
+		s += fmt.Sprintf(" and %d rows of the next", n)
+	}
+	return s
 }

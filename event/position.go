@@ -53,8 +53,8 @@ type Mark struct {
 }
 
 // Position is where a pipeline stands: all transactions up to here are done.
-// It moves at transaction ends only. A Position is owned by one stage; Clone
-// it before sharing.
+// It moves at transaction ends only, but for Partial. A Position is owned by
+// one stage; Clone it before sharing.
 type Position struct {
 	Flavor Flavor
 	Server string // identity of the source: server_uuid on MySQL, "server_id N" on MariaDB
@@ -62,6 +62,9 @@ type Position struct {
 	Offset uint64
 	GTIDs  *GTIDSet // executed at this position; empty where GTID is off
 	Seq    uint64   // committed source transactions since the first start, filtered ones too
+	// Partial is what is done of transaction Seq+1. It is zero but for sinks that
+	// were told to deliver oversize transactions in parts.
+	Partial Partial
 	// Prepared are XA transactions that were prepared before this position and
 	// not yet decided. Always empty until XA is supported: an XA statement
 	// stops the pipeline.
@@ -82,6 +85,9 @@ type PreparedXA struct {
 // Advance moves the position to the end of one more transaction. Coords must
 // come in the order of the log.
 func (p *Position) Advance(c Coord) {
+	if c.Seq != p.Seq { // a silent move leaves the next transaction the same
+		p.Partial = Partial{}
+	}
 	if c.File != nil {
 		p.File = *c.File
 	}
@@ -107,6 +113,12 @@ func (p *Position) setMark(m *Mark) {
 		marks[m.Key] = m.Value
 	}
 	p.Marks = marks
+}
+
+// Covers reports whether a row is done at this position: the row with that
+// number, from 1, among the captured ones of transaction seq.
+func (p *Position) Covers(seq, row uint64) bool {
+	return seq <= p.Seq || seq == p.Seq+1 && row <= p.Partial.Rows
 }
 
 // Clone returns a copy that shares nothing that changes.

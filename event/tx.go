@@ -53,7 +53,10 @@ type Tx struct {
 	// Received is when its last event was read from the connection.
 	Received time.Time
 
-	Rows   uint64       // captured rows in all pieces
+	Rows uint64 // captured rows, those of Done included
+	// Done is how many of them, from the first on, were delivered in parts by an
+	// earlier line. They do not come again: no piece is the First one.
+	Done   uint64
 	Tables []TableCount // captured tables in order of first touch, with their row counts
 	DDL    *DDL         // set when the transaction is a DDL statement on captured tables; then Rows is 0
 	Silent bool         // moves the position without being a transaction: Seq does not rise
@@ -121,7 +124,7 @@ type RawRows struct {
 type Piece struct {
 	Tx          *Tx
 	Events      []RawRows
-	First, Last bool // whether the piece opens and closes its transaction
+	First, Last bool // whether the piece opens and closes its transaction (no piece opens one with Tx.Done)
 	Bytes       int  // sum of the bodies
 	// Free returns the memory of the piece to its owner; nil where there is none.
 	Free func(*Piece)
@@ -191,13 +194,18 @@ func grow(v []Value, n int) []Value {
 	return v[:n]
 }
 
-// Rows iterates over the decoded rows of the piece in log order. The yielded
+// Rows iterates over the decoded rows of the piece in log order, without those
+// that Tx.Done covers: the first one may lie inside its event. The yielded
 // RowChange belongs to r and is overwritten by the next step. After an error
 // the iteration ends.
 func (p *Piece) Rows(r *RowReader) iter.Seq2[*RowChange, error] {
 	return func(yield func(*RowChange, error) bool) {
+		done := p.done()
 		for i := range p.Events {
 			raw := &p.Events[i]
+			if raw.Ordinal+uint64(raw.Rows) <= done {
+				continue
+			}
 			for off, row := 0, uint32(0); row < raw.Rows; row++ {
 				r.start(raw, row)
 				next, err := raw.Table.Layout.Next(raw, off, r)
@@ -205,13 +213,20 @@ func (p *Piece) Rows(r *RowReader) iter.Seq2[*RowChange, error] {
 					yield(nil, err)
 					return
 				}
-				if !yield(&r.Change, nil) {
+				if r.Change.Ordinal >= done && !yield(&r.Change, nil) {
 					return
 				}
 				off = next
 			}
 		}
 	}
+}
+
+func (p *Piece) done() uint64 {
+	if p.Tx == nil {
+		return 0
+	}
+	return p.Tx.Done
 }
 
 func (r *RowReader) start(raw *RawRows, row uint32) {

@@ -140,7 +140,7 @@ func (d *dispatcher) gather(ctx context.Context) error {
 // transactions would have no unit behind which nothing is open, so no position
 // that may be stored and no end of a Kafka transaction.
 func (d *dispatcher) take(ctx context.Context, p *event.Piece) error {
-	if p.First && !p.Last {
+	if !d.inside && !p.Last {
 		if err := d.flush(ctx); err != nil {
 			return err
 		}
@@ -148,13 +148,14 @@ func (d *dispatcher) take(ctx context.Context, p *event.Piece) error {
 	if err := d.unit(ctx); err != nil {
 		return err
 	}
+	ends := d.inside && p.Last
 	d.inside = !p.Last
 	if quiet(p) {
 		d.cur.skip(p)
 		return nil
 	}
 	d.cur.add(p)
-	if p.Last && !p.First {
+	if ends {
 		return d.flush(ctx)
 	}
 	return nil

@@ -29,6 +29,7 @@ type script struct {
 
 	mu    sync.Mutex
 	opens []uint64         // Seq at which streams were opened
+	parts int              // streams that were opened inside a transaction
 	fail  map[uint64]error // error to return once before this transaction
 	cuts  int              // times the connection breaks behind the first Begin
 	drops time.Duration    // how long the step before the first transaction takes
@@ -51,6 +52,9 @@ func (s *script) Open(_ context.Context, from event.Position) (source.Stream, er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opens = append(s.opens, from.Seq)
+	if !from.Partial.IsZero() {
+		s.parts++
+	}
 	return &scriptStream{s: s, tx: from.Seq}, nil
 }
 
@@ -207,6 +211,8 @@ type memory struct {
 	inside   bool   // the last batch was open
 	torn     int    // batches that end nothing and are not open, behind one that is
 	bug      string // the method that panics
+	parts    bool   // it keeps the position itself, inside transactions too
+	own      checkpoint.Checkpoint
 	queue    chan memoryBatch
 	wg       sync.WaitGroup
 }
@@ -258,10 +264,18 @@ func (m *memory) Connect(ctx context.Context, _ uint64, cp checkpoint.Checkpoint
 	m.queue = make(chan memoryBatch, unitsInFlight)
 	m.wg.Add(1)
 	go m.run(m.queue)
+	if m.parts {
+		cp = m.own
+		cp.Position = m.own.Position.Clone()
+	}
 	return cp, nil
 }
 
-func (m *memory) Begin(context.Context, checkpoint.Checkpoint) error { return nil }
+func (m *memory) Begin(_ context.Context, cp checkpoint.Checkpoint) error {
+	m.own = cp
+	m.own.Position = cp.Position.Clone()
+	return nil
+}
 
 func (m *memory) Send(ctx context.Context, b sink.Batch, _ bool, done func(sink.Ack, error)) {
 	m.meet("send")
@@ -301,6 +315,12 @@ func (m *memory) take(b sink.Batch) error {
 		m.torn++
 	}
 	m.inside = b.Open
+	for _, c := range b.Ends {
+		m.own.Position.Advance(c)
+	}
+	if b.Open {
+		m.own.Position.Partial = b.Part
+	}
 	m.ids = append(m.ids, b.Packed.(*packedIDs).ids...)
 	if n := len(b.Ends); n > 0 {
 		m.seq = b.Ends[n-1].Seq

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cdcd-io/cdcd/checkpoint"
 	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/format"
 	"github.com/cdcd-io/cdcd/resilience"
@@ -526,6 +527,53 @@ func TestPanicStopsThePipelineOnly(t *testing.T) {
 			if id >= 31*1_000_000 {
 				t.Fatalf("row %d of the transaction or behind it was sent", id)
 			}
+		}
+	})
+}
+
+// TestPartsGoOn: a sink that keeps what is done of a transaction gets the rest
+// of it after each error, and nothing twice.
+func TestPartsGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, 3, 2500, 0, 1700, 5)
+		f.src.body, f.cfg.UnitBytes = 1000, 64<<10
+		f.cfg.Buffer.PieceBytes, f.cfg.Buffer.MaxTxBytes = 64<<10, 512<<10 // the first large one goes to disk
+		f.dst.parts = true
+		for i := range 12 {
+			f.dst.refuse[2+7*i] = resilience.Errorf(resilience.Transient, "refused", "deliver", "batch %d", 2+7*i)
+		}
+		f.start(t)
+		f.settle(t, 5)
+		f.soft()
+		if err := <-f.result; err != nil {
+			t.Fatal(err)
+		}
+		f.wantAll(t, false)
+		if f.src.parts < 5 {
+			t.Errorf("only %d lines began inside a transaction", f.src.parts)
+		}
+		if p := f.dst.cp.Position; p.Seq != 5 || !p.Partial.IsZero() {
+			t.Errorf("stored %d, %+v", p.Seq, p.Partial)
+		}
+	})
+}
+
+// TestPartOfAnotherTransaction: the log does not have the transaction that is
+// done in part. That stops, and nothing is delivered in its place.
+func TestPartOfAnotherTransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, 500)
+		f.dst.parts = true
+		pos, _ := f.src.Start(t.Context())
+		pos.Partial = event.Partial{Rows: 40, Tx: "another:1", Print: 7}
+		f.dst.cp = checkpoint.Checkpoint{Installation: "test", Pipeline: "p", Generation: 1, Term: 1, Position: pos}
+		f.dst.own = f.dst.cp
+		f.start(t)
+		if err := <-f.result; resilience.CodeOf(err) != "partial_transaction_changed" {
+			t.Errorf("got %v", err)
+		}
+		if len(f.dst.ids) != 0 || f.dst.cp.Position.Partial.Rows != 40 {
+			t.Errorf("%d rows, stored %+v", len(f.dst.ids), f.dst.cp.Position)
 		}
 	})
 }

@@ -16,9 +16,10 @@ type unit struct {
 	ends      []event.Coord // of the transactions that end in this unit
 	raw       int           // bytes of raw rows
 	rows      uint64
-	reserved  int64 // of the output budget
-	heartbeat bool  // emit a heartbeat record after the pieces
-	open      bool  // the last transaction goes on in the next unit
+	reserved  int64         // of the output budget
+	heartbeat bool          // emit a heartbeat record after the pieces
+	open      bool          // the last transaction goes on in the next unit
+	part      event.Partial // how much of that is done at the end of this one
 
 	// oldest and newest are the commit times of the first and last
 	// transaction; received is when the first one had been read.
@@ -42,9 +43,15 @@ func (u *unit) reset() {
 func (u *unit) add(p *event.Piece) {
 	u.pieces = append(u.pieces, p)
 	u.raw += p.Bytes
-	u.open = !p.Last
+	var end uint64 // number of the row behind the last
 	for i := range p.Events {
-		u.rows += uint64(p.Events[i].Rows)
+		ev := &p.Events[i]
+		u.rows += uint64(ev.Rows)
+		end = ev.Ordinal + uint64(ev.Rows)
+	}
+	u.open, u.part = !p.Last, event.Partial{}
+	if u.open {
+		u.part = p.Tx.Part(end)
 	}
 	u.note(p)
 }

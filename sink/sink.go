@@ -40,8 +40,9 @@ type Sink interface {
 	// Batches that end inside a transaction (b.Open) become durable with the
 	// batch that ends it; their done may come earlier, when the sink holds no
 	// memory of theirs any more, since a transaction may be larger than any
-	// budget. The tracker does not pass them before that end is done too. idle says that no further batch is waiting: what
-	// was held back to be delivered together leaves now.
+	// budget. The tracker does not pass them before that end is done too. idle says
+	// that no further batch is waiting: what was held back to be delivered
+	// together leaves now.
 	Send(ctx context.Context, b Batch, idle bool, done func(Ack, error))
 	// Close waits for every done to have been called, within ctx, and frees
 	// everything. Calling it twice is fine.
@@ -63,6 +64,10 @@ type Batch struct {
 	Records int
 	Bytes   int  // of Packed
 	Open    bool // the last transaction of the batch goes on in the next one
+	// Part is how much of that transaction is done at the end of an Open batch,
+	// zero for one that must be delivered whole. A sink that delivers it in parts
+	// stores it with the position before it.
+	Part event.Partial
 }
 
 // Packed is what a Packer made; only its own sink understands it.

@@ -98,12 +98,20 @@ func (a *Assembler) rows(ctx context.Context, ev *event.Event) error {
 	}
 	count := a.tables.of(raw.Table)
 	raw.Rows, raw.Ordinal, raw.TableOrdinal = n, a.tx.Rows, count.Rows
-	if err := a.store.Append(ctx, raw); err != nil {
-		return err
+	if a.wanted(raw) {
+		if err := a.store.Append(ctx, raw); err != nil {
+			return err
+		}
 	}
 	count.Rows += uint64(n)
 	a.tx.Rows += uint64(n)
 	return nil
+}
+
+// wanted reports whether any of the rows still has to be delivered. They are
+// counted in either case.
+func (a *Assembler) wanted(raw *event.RawRows) bool {
+	return raw.Ordinal+uint64(raw.Rows) > a.pos.Partial.Rows
 }
 
 func (a *Assembler) commit(ctx context.Context, ev *event.Event) (bool, error) {
@@ -191,6 +199,11 @@ func (a *Assembler) finish(ctx context.Context, ev *event.Event, end event.Coord
 	if a.tx.Key == "" {
 		a.tx.Key = a.key(end)
 	}
+	if seq > a.pos.Seq {
+		if err := a.goOn(); err != nil {
+			return false, err
+		}
+	}
 	if err := a.store.Commit(ctx, &a.tx); err != nil {
 		return false, err
 	}
@@ -198,6 +211,17 @@ func (a *Assembler) finish(ctx context.Context, ev *event.Event, end event.Coord
 	a.last = end
 	a.reset()
 	return true, nil
+}
+
+// goOn lets a transaction that is done in part go on where it was left. It must
+// be the same one with the same captured rows, or others would be left out.
+func (a *Assembler) goOn() error {
+	part := a.pos.Partial
+	if !part.IsZero() && !part.Of(&a.tx) {
+		return partialError(part, &a.tx)
+	}
+	a.tx.Done = part.Rows
+	return nil
 }
 
 func (a *Assembler) key(end event.Coord) string {

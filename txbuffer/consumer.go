@@ -113,7 +113,7 @@ func (r *Ring) handOut(b *block) *piece {
 	p := r.newPiece(nil)
 	p.txn, p.Tx, p.block = t, &t.tx, b
 	p.seal()
-	p.First, p.Last = t.next == 0, r.reader.tx == nil
+	p.First, p.Last = t.next == 0 && t.tx.Done == 0, r.reader.tx == nil
 	t.next++
 	t.refs++
 	if p.Last {

@@ -31,6 +31,18 @@ func countError(raw *event.RawRows, file *event.LogFile, err error) error {
 		WithHint("the rows do not fit the table definition known at this position")
 }
 
+// partialError says that a transaction which is done in part does not come
+// again as it was.
+func partialError(part event.Partial, tx *event.Tx) error {
+	e := resilience.Errorf(resilience.Fatal, "partial_transaction_changed", "go on in a transaction",
+		"%d rows of transaction %s are delivered, and %s with %d captured rows comes now", part.Rows, part.Tx, tx.Key, tx.Rows)
+	if part.Tx == tx.Key {
+		return e.WithHint("what is captured was changed while the transaction was delivered in parts: set tables.include and tables.exclude " +
+			"of the source back until it is through, then change them")
+	}
+	return e.WithHint("the source's log is not the one that was read before; %s", resilience.StartOver)
+}
+
 func place(f *event.LogFile, offset uint64) string {
 	if f == nil {
 		return fmt.Sprintf("offset %d", offset)

@@ -152,7 +152,7 @@ func (r *Ring) publishPieces(t *txn) {
 	for _, p := range t.pieces {
 		p.txn, p.Tx = t, &t.tx
 	}
-	t.pieces[0].First = true
+	t.pieces[0].First = t.tx.Done == 0
 	t.pieces[len(t.pieces)-1].Last = true
 }
 

@@ -14,8 +14,8 @@ import (
 type spilled struct {
 	segments []segment
 	tables   []*event.Table
-	bytes    int64 // charged to the disk budget when written; segments are given back one by one
-	rows     uint64
+	bytes    int64  // charged to the disk budget when written; segments are given back one by one
+	from, to uint64 // numbers of the first row and of the one behind the last
 }
 
 // segment is one file.
@@ -56,6 +56,9 @@ func (w *spillWriter) append(raw *event.RawRows) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := recordBytes(raw)
+	if len(w.tx.segments) == 0 {
+		w.tx.from = raw.Ordinal
+	}
 	if err := w.segmentFor(n); err != nil {
 		return err
 	}
@@ -68,7 +71,7 @@ func (w *spillWriter) append(raw *event.RawRows) error {
 	s := &w.tx.segments[len(w.tx.segments)-1]
 	s.bytes += n
 	s.records++
-	w.tx.rows += uint64(raw.Rows)
+	w.tx.to = raw.Ordinal + uint64(raw.Rows)
 	return w.body(raw.Body)
 }
 

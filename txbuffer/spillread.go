@@ -18,7 +18,7 @@ type spillReader struct {
 	bytes   int64    // bytes not yet read of it
 	head    header   // of the next record
 	pending bool     // head has been read, its body not
-	rows    uint64   // rows read so far
+	row     uint64   // number of the row that comes next
 
 	mu     sync.Mutex
 	file   io.ReadCloser
@@ -34,7 +34,7 @@ func (s *spillReader) peek(tx *spilled) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.tx == nil {
-		s.tx, s.at, s.rows = tx, 0, 0
+		s.tx, s.at, s.row = tx, 0, tx.from
 	}
 	if err := s.next(); err != nil {
 		return 0, err
@@ -86,8 +86,8 @@ func (s *spillReader) next() error {
 		return corruptError(s.name(), "checksum of a record's head is wrong")
 	case int64(h.length) > s.bytes:
 		return corruptError(s.name(), "a record of %d bytes where %d are left", h.length, s.bytes)
-	case h.raw.Ordinal != s.rows || int(h.table) >= len(s.tx.tables):
-		return corruptError(s.name(), "row %d of table version %d where row %d was expected", h.raw.Ordinal, h.table, s.rows)
+	case h.raw.Ordinal != s.row || int(h.table) >= len(s.tx.tables):
+		return corruptError(s.name(), "row %d of table version %d where row %d was expected", h.raw.Ordinal, h.table, s.row)
 	}
 	s.head, s.pending = h, true
 	return nil
@@ -106,7 +106,7 @@ func (s *spillReader) readBody(b *block) error {
 	}
 	s.head.raw.Table = s.tx.tables[s.head.table]
 	b.describe(&s.head.raw, from)
-	s.rows += uint64(s.head.raw.Rows)
+	s.row += uint64(s.head.raw.Rows)
 	s.left--
 	s.pending = false
 	return nil
@@ -145,8 +145,8 @@ func (s *spillReader) endSegment() (freed int64, err error) {
 	}
 	freed = s.tx.segments[s.at].bytes
 	if s.at++; s.at == len(s.tx.segments) {
-		if s.rows != s.tx.rows {
-			return freed, corruptError(s.dir.path, "%d rows came back of %d", s.rows, s.tx.rows)
+		if s.row != s.tx.to {
+			return freed, corruptError(s.dir.path, "the rows that came back end before row %d, not %d", s.row, s.tx.to)
 		}
 		s.tx = nil
 	}

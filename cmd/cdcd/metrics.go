@@ -13,7 +13,7 @@ import (
 // pipeline tells of every sink.
 type sinkMetrics struct {
 	txnOpen, txnEnd, produce *prometheus.HistogramVec
-	records, retries         *prometheus.CounterVec
+	records, retries, splits *prometheus.CounterVec
 }
 
 func newSinkMetrics(m *admin.Metrics) *sinkMetrics {
@@ -23,6 +23,7 @@ func newSinkMetrics(m *admin.Metrics) *sinkMetrics {
 		produce: m.Histogram("cdcd_kafka_produce_seconds", "How long the brokers took to acknowledge produce requests."),
 		records: m.Counter("cdcd_kafka_records_total", "Records that the brokers acknowledged."),
 		retries: m.Counter("cdcd_kafka_retries_total", "Requests to brokers that were repeated."),
+		splits:  m.Counter("cdcd_kafka_splits_total", "Kafka transactions that ended inside a transaction of the source."),
 	}
 }
 
@@ -33,11 +34,13 @@ func (m *sinkMetrics) kafka(pipeline string) kafka.Observer {
 	}
 	open, end := m.txnOpen.WithLabelValues(pipeline), m.txnEnd.WithLabelValues(pipeline)
 	produce, records, retries := m.produce.WithLabelValues(pipeline), m.records.WithLabelValues(pipeline), m.retries.WithLabelValues(pipeline)
+	splits := m.splits.WithLabelValues(pipeline)
 	return kafka.Observer{
 		Txn: func(opened, ended time.Duration, _, _ int) {
 			open.Observe(opened.Seconds())
 			end.Observe(ended.Seconds())
 		},
+		Split: splits.Inc,
 		Produced: func(took time.Duration, _, n, _ int) {
 			produce.Observe(took.Seconds())
 			records.Add(float64(n))

@@ -97,10 +97,12 @@ func (e *Encoder) Encode(p *event.Piece, out format.Emitter) error {
 			return err
 		}
 	}
+	first := true // it may lie inside its event
 	for c, err := range p.Rows(&e.reader) {
-		if err == nil && c.Row == 0 {
+		if err == nil && (c.Row == 0 || first) {
 			err = e.startEvent(c)
 		}
+		first = false
 		if err == nil {
 			err = e.encodeRow(c, out)
 		}

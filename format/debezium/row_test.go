@@ -315,3 +315,34 @@ func everyType() []eventtest.Row {
 	other := append(values{eventtest.Int(2)}, row[1:]...)
 	return []eventtest.Row{eventtest.Insert(table, row...), eventtest.Update(table, row, other), eventtest.Delete(table, other...)}
 }
+
+// TestTheRestOfATransactionIsAsInTheWhole: where an earlier line has delivered
+// the first rows, the others are rendered as if it had not, wherever the cut
+// lies, and BEGIN does not come again.
+func TestTheRestOfATransactionIsAsInTheWhole(t *testing.T) {
+	table, other := eventtest.Orders(), eventtest.Table("shop", "other", []string{"id"}, eventtest.Col("id", event.TypeBigInt))
+	var rows []eventtest.Row
+	for i := range int64(6) {
+		rows = append(rows, eventtest.Insert(table, order(i, "x")...), eventtest.Insert(table, order(10+i, "x")...),
+			eventtest.Update(table, order(i, "x"), order(i+100, "y")), eventtest.Insert(other, eventtest.Int(i)))
+	}
+	render := func(done uint64, perPiece int) *collector {
+		e := configured(t, func(c *Config) { c.TransactionMetadata = true })
+		e.now = func() time.Time { return time.Unix(1, 0) }
+		pieces := eventtest.Pieces(eventtest.Tx(1), perPiece, rows...)
+		pieces[0].Tx.Done, pieces[0].First = done, done == 0
+		return encode(t, e, pieces...)
+	}
+	for _, perPiece := range []int{5, 1000} {
+		whole := render(0, perPiece)
+		for done := uint64(1); done <= uint64(len(rows)); done++ {
+			from := slices.IndexFunc(whole.full, func(r format.Record) bool { return r.Ordinal > done })
+			if from < 0 {
+				from = len(whole.full) - 1 // END
+			}
+			if got, want := show(render(done, perPiece).records), show(whole.records[from:]); got != want {
+				t.Fatalf("%d rows done, %d a piece: got\n%s\nwant\n%s", done, perPiece, got, want)
+			}
+		}
+	}
+}

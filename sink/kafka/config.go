@@ -49,9 +49,11 @@ type Config struct {
 	// DeletedTopics is what happens when a topic that was written to is gone:
 	// stop or recreate (then its old records are gone for good).
 	DeletedTopics string `yaml:"deleted_topics"`
-	// OversizeRow and OversizeTransaction say what happens to a record larger
-	// than its topic takes and to a transaction that cannot end in time: stop.
-	OversizeRow         string       `yaml:"oversize_row"`
+	// OversizeRow says what happens to a record larger than its topic takes: stop.
+	OversizeRow string `yaml:"oversize_row"`
+	// OversizeTransaction says what happens to a source transaction that does not
+	// end within TransactionTimeout: stop, or split, which delivers it in several
+	// Kafka transactions.
 	OversizeTransaction string       `yaml:"oversize_transaction"`
 	CreateTopics        CreateTopics `yaml:"create_topics"`
 	TLS                 TLS          `yaml:"tls"`
@@ -95,6 +97,7 @@ const (
 	policyStop     = "stop"
 	policyFollow   = "follow"
 	policyRecreate = "recreate"
+	policySplit    = "split"
 )
 
 // DefaultConfig returns the defaults.
@@ -126,6 +129,16 @@ func (c *Config) checkpointTopic() string { return c.transactionalID() + ".check
 // deadline is how old a Kafka transaction may get: we end it well before the
 // brokers do.
 func (c *Config) deadline() time.Duration { return c.TransactionTimeout * 3 / 4 }
+
+// splitAfter is how old a Kafka transaction gets before it ends inside a source
+// transaction, 0 for never. The brokers have as long as from then to the
+// deadline to take what is under way.
+func (c *Config) splitAfter() time.Duration {
+	if c.OversizeTransaction != policySplit {
+		return 0
+	}
+	return c.TransactionTimeout / 2
+}
 
 func (c *Config) exactlyOnce() bool { return c.Delivery == ExactlyOnce }
 
@@ -168,7 +181,7 @@ func (c *Config) validateChoices() error {
 	choice("partition_change", c.PartitionChange, policyStop, policyFollow)
 	choice("deleted_topics", c.DeletedTopics, policyStop, policyRecreate)
 	choice("oversize_row", c.OversizeRow, policyStop)
-	choice("oversize_transaction", c.OversizeTransaction, policyStop)
+	choice("oversize_transaction", c.OversizeTransaction, policyStop, policySplit)
 	return errors.Join(errs...)
 }
 

@@ -403,7 +403,8 @@ func (l *line) checkDeadline(now time.Time) error {
 	}
 	return resilience.Errorf(resilience.Fatal, "oversize_transaction", "deliver",
 		"a source transaction does not fit into a Kafka transaction: %d MiB in %s were not all of it", l.m.bytes>>20, limit).
-		WithHint("raise transaction_timeout of this sink (and transaction.max.timeout.ms of the brokers)")
+		WithHint("raise transaction_timeout of this sink (and transaction.max.timeout.ms of the brokers), " +
+			"or let such transactions leave in parts (oversize_transaction: split)")
 }
 
 // look compares the partition counts of the topics in use with the cluster's,

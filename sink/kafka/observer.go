@@ -11,6 +11,8 @@ type Observer struct {
 	// Txn tells of a committed Kafka transaction: how long it was open, how
 	// long EndTxn took, and what it held.
 	Txn func(open, end time.Duration, items, bytes int)
+	// Split tells that a Kafka transaction ends inside a source transaction.
+	Split func()
 	// Produced tells of an acknowledged produce request.
 	Produced func(took time.Duration, batches, records, bytes int)
 }
@@ -33,6 +35,12 @@ func (o *Observer) retry(r Retry) {
 func (o *Observer) txn(open, end time.Duration, items, bytes int) {
 	if o.Txn != nil {
 		o.Txn(open, end, items, bytes)
+	}
+}
+
+func (o *Observer) split() {
+	if o.Split != nil {
+		o.Split()
 	}
 }
 

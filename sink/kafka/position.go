@@ -12,12 +12,18 @@ import (
 )
 
 // sealGroup makes the records that end a Kafka transaction: the position after
-// its items, and the partition counts of topics it is the first to write.
+// its items, with what is done of a source transaction that goes on, and the
+// partition counts of topics it is the first to write.
 func (l *line) sealGroup(group []*item) ([]*batch, error) {
 	for _, it := range group {
 		l.advance(it.ends)
 	}
 	failpoint.Hit("kafka.seal")
+	if last := group[len(group)-1]; last.open {
+		l.cp.Position.Partial = last.part
+		failpoint.Hit("kafka.split")
+		l.obs.split()
+	}
 	return l.checkpointBatches()
 }
 

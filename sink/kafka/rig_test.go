@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -144,10 +145,18 @@ func (r *rig) close() {
 // pack renders a transaction: its rows go to both topics in turn, keyed by a
 // small set of keys.
 func (r *rig) pack(seq uint64) (sink.Batch, error) {
+	return r.packPart(seq, 0, uint64(r.rows(seq)))
+}
+
+// packPart renders the rows of a transaction with numbers from and up to, not
+// including, to. They come alone, so the batch is open unless they are the last.
+func (r *rig) packPart(seq, from, to uint64) (sink.Batch, error) {
 	tx := eventtest.Tx(seq)
 	tx.Rows = uint64(r.rows(seq))
-	r.packer.Start(&event.Piece{Tx: tx, First: true, Last: true})
-	for i := range tx.Rows {
+	tx.Tables = []event.TableCount{{Database: "shop", Table: "a", Rows: tx.Rows}}
+	last := to == tx.Rows
+	r.packer.Start(&event.Piece{Tx: tx, First: from == 0, Last: last})
+	for i := from; i < to; i++ {
 		rec := format.Record{
 			Route: r.routes.Topic(r.topics[i%2]), Key: fmt.Appendf(nil, "key-%d", (seq+i)%17), Millis: time.Now().UnixMilli(),
 			Value: fmt.Appendf(nil, "%d/%d", seq, i+1), Ordinal: i + 1,
@@ -160,6 +169,9 @@ func (r *rig) pack(seq uint64) (sink.Batch, error) {
 	p, err := r.packer.Pack()
 	if err != nil {
 		return sink.Batch{}, err
+	}
+	if !last {
+		return sink.Batch{Packed: p, Bytes: p.Bytes(), Open: true, Part: tx.Part(to)}, nil
 	}
 	return sink.Batch{Packed: p, Ends: []event.Coord{tx.End}, Bytes: p.Bytes()}, nil
 }
@@ -254,7 +266,7 @@ func (r *rig) checkAtLeast(last uint64, once bool) {
 		r.t.Fatal(err)
 	}
 	seen := map[string]int{}
-	newest := map[string]uint64{} // seq by topic and partition
+	newest := map[string][2]uint64{} // seq and row by topic and partition
 	for _, rec := range recs {
 		seen[string(rec.Value)]++
 		if want := partitionOf(rec.Key, int32(r.cfg.CreateTopics.Partitions)); rec.Partition != int(want) {
@@ -266,10 +278,16 @@ func (r *rig) checkAtLeast(last uint64, once bool) {
 			r.t.Fatalf("header seq: %v", err)
 		}
 		place := fmt.Sprint(rec.Topic, rec.Partition)
-		if once && seq < newest[place] {
-			r.t.Errorf("%s: transaction %d comes after %d", place, seq, newest[place])
+		h, _ = rec.Header("cdcd.row")
+		row, err := strconv.ParseUint(string(h), 10, 64)
+		if err != nil {
+			r.t.Fatalf("header row: %v", err)
 		}
-		newest[place] = seq
+		at := [2]uint64{seq, row}
+		if last := newest[place]; once && slices.Compare(at[:], last[:]) <= 0 {
+			r.t.Errorf("%s: row %d of transaction %d comes after %d of %d", place, row, seq, last[1], last[0])
+		}
+		newest[place] = at
 	}
 	total := 0
 	for seq := uint64(1); seq <= last; seq++ {

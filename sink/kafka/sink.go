@@ -130,6 +130,7 @@ func (s *Sink) connect(ctx context.Context, l *line, cp checkpoint.Checkpoint) (
 		return none, err
 	}
 	l.m = newMachine(s.cfg.exactlyOnce(), s.cfg.GroupBytes, s.cfg.GroupDelay, partKey{t, 0})
+	l.m.splitAfter = s.cfg.splitAfter()
 	if err := l.restore(cp); err != nil {
 		return none, err
 	}
@@ -171,7 +172,7 @@ func (s *Sink) Send(ctx context.Context, b sink.Batch, idle bool, done func(sink
 		s.started = true
 		l.start()
 	}
-	l.put(ctx, &item{unit: u, ends: b.Ends, open: b.Open, idle: idle, bytes: u.Bytes(), done: done})
+	l.put(ctx, &item{unit: u, ends: b.Ends, open: b.Open, part: b.Part, idle: idle, bytes: u.Bytes(), done: done})
 }
 
 // Close implements sink.Sink.

@@ -12,8 +12,9 @@ import (
 type item struct {
 	unit    *unit
 	ends    []event.Coord
-	open    bool // its last transaction goes on in the next item
-	idle    bool // nothing was waiting behind it
+	open    bool          // its last transaction goes on in the next item
+	part    event.Partial // how much of that is done then
+	idle    bool          // nothing was waiting behind it
 	bytes   int
 	pending int // batches that brokers have not acknowledged
 	done    func(sink.Ack, error)
@@ -75,7 +76,10 @@ type machine struct {
 	transactional bool
 	groupBytes    int
 	groupDelay    time.Duration
-	checkpoint    partKey // where the position goes
+	// splitAfter is how old a group may get before it is sealed even inside a
+	// source transaction; 0 for never.
+	splitAfter time.Duration
+	checkpoint partKey // where the position goes
 	// seal returns the records that end the group: the position and what else
 	// must be durable with it.
 	seal func(group []*item) ([]*batch, error)
@@ -153,7 +157,8 @@ func (m *machine) take(it *item, now time.Time) error {
 }
 
 // settle seals a group that waits for nothing: the last item was idle and the
-// transaction is open, or it is old enough, or nothing more comes. Nothing may
+// transaction is open, or it is old enough, or nothing more comes. Inside a
+// source transaction it does so only to deliver that in parts. Nothing may
 // leave before the transaction is open, so what comes until then rides along:
 // the coordinator opens it only when it is through with the last one, and that
 // is half of the cycle under light load.
@@ -166,10 +171,8 @@ func (m *machine) settle(now time.Time) error {
 		return nil
 	}
 	last := m.group[len(m.group)-1]
-	if last.open {
-		return nil
-	}
-	if rest := last.idle && len(m.members) > 0; rest || m.draining || !now.Before(m.due()) {
+	rest := !last.open && (m.draining || last.idle && len(m.members) > 0)
+	if due := m.due(); rest || !due.IsZero() && !now.Before(due) {
 		return m.close()
 	}
 	return nil
@@ -180,8 +183,14 @@ func (m *machine) expanding() bool { return m.adding || len(m.joining) > 0 }
 
 // due is when settle must be called again; zero for never.
 func (m *machine) due() time.Time {
-	if !m.transactional || m.phase != filling || len(m.group) == 0 || m.group[len(m.group)-1].open {
+	if !m.transactional || m.phase != filling || len(m.group) == 0 {
 		return time.Time{}
+	}
+	if last := m.group[len(m.group)-1]; last.open {
+		if m.splitAfter == 0 || last.part.IsZero() {
+			return time.Time{}
+		}
+		return m.opened.Add(m.splitAfter)
 	}
 	due := m.opened.Add(m.groupDelay)
 	if stalled := m.lastPut.Add(inputGap); m.pending == 0 && stalled.Before(due) {

@@ -45,8 +45,11 @@ func newWorld(t *rapid.T, transactional bool) *world {
 	}
 	ck := &topic{name: "ck", leaders: []int32{0}}
 	w.m = newMachine(transactional, 10, 50*time.Millisecond, partKey{ck, 0})
+	if transactional && rapid.Bool().Draw(t, "split") {
+		w.m.splitAfter = 100 * time.Millisecond
+	}
 	w.m.seal = func(group []*item) ([]*batch, error) {
-		if group[len(group)-1].open {
+		if last := group[len(group)-1]; last.open && (last.part.IsZero() || w.m.splitAfter == 0 || w.now.Sub(w.m.opened) < w.m.splitAfter) {
 			t.Fatal("a group was sealed inside a source transaction")
 		}
 		w.pending += len(group)
@@ -62,6 +65,9 @@ func (w *world) put() {
 	n := rapid.IntRange(0, 3).Draw(w.t, "batches")
 	it := &item{unit: u, bytes: 1 + n, open: rapid.IntRange(0, 3).Draw(w.t, "open") == 0,
 		idle: rapid.Bool().Draw(w.t, "idle"), ends: nil}
+	if it.open && rapid.IntRange(0, 4).Draw(w.t, "whole") > 0 {
+		it.part.Rows = uint64(w.nextID + 1)
+	}
 	it.done = func(sink.Ack, error) {}
 	for range n {
 		w.nextID++
@@ -178,7 +184,7 @@ func (w *world) invariants() {
 			}
 		}
 	}
-	if len(w.done) > 0 && w.done[len(w.done)-1].open {
+	if len(w.done) > 0 && w.done[len(w.done)-1].open && w.m.splitAfter == 0 {
 		w.t.Fatal("what is done ends inside a source transaction")
 	}
 	if w.m.transactional {
@@ -289,7 +295,11 @@ func TestMachineKeepsOrderAndWholeness(t *testing.T) {
 }
 
 func quietItem(idle, open bool) *item {
-	return &item{unit: &unit{}, ends: oneEnd, idle: idle, open: open, done: func(sink.Ack, error) {}}
+	it := &item{unit: &unit{}, ends: oneEnd, idle: idle, open: open, done: func(sink.Ack, error) {}}
+	if open {
+		it.part.Rows = 1
+	}
+	return it
 }
 
 func TestGroupsLeaveWhenNothingArguesForWaiting(t *testing.T) {
@@ -298,18 +308,23 @@ func TestGroupsLeaveWhenNothingArguesForWaiting(t *testing.T) {
 		name       string
 		idle, open bool
 		after      time.Duration
+		split      time.Duration
 		sealed     bool
 	}{
-		{"idle leaves at once", true, false, 0, true},
-		{"more is waiting", false, false, 0, false},
-		{"the transaction is not open yet", true, false, -1, false},
-		{"nothing came after all", false, false, inputGap, true},
-		{"inside a transaction", true, true, time.Hour, false},
+		{"idle leaves at once", true, false, 0, 0, true},
+		{"more is waiting", false, false, 0, 0, false},
+		{"the transaction is not open yet", true, false, -1, 0, false},
+		{"nothing came after all", false, false, inputGap, 0, true},
+		{"inside a transaction", true, true, time.Hour, 0, false},
+		{"inside a transaction, in parts", true, true, time.Minute - 1, time.Minute, false},
+		{"inside a transaction, in parts, late", true, true, time.Minute, time.Minute, true},
+		{"behind a transaction, in parts", false, false, 0, time.Minute, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMachine(true, 1<<20, 50*time.Millisecond, partKey{&topic{name: "ck", leaders: []int32{0}}, 0})
 			m.seal = func([]*item) ([]*batch, error) { return nil, nil }
+			m.splitAfter = tt.split
 			if err := m.put(quietItem(tt.idle, tt.open), start); err != nil {
 				t.Fatal(err)
 			}
@@ -321,6 +336,9 @@ func TestGroupsLeaveWhenNothingArguesForWaiting(t *testing.T) {
 			}
 			if got := m.phase == sealed; got != tt.sealed {
 				t.Errorf("sealed: %v", got)
+			}
+			if never := tt.open && tt.split == 0; !tt.sealed && m.due().IsZero() != never {
+				t.Errorf("due at %s", m.due())
 			}
 		})
 	}
