@@ -70,7 +70,8 @@ type Chunk struct {
 	// Key are the indexes in Table.Columns of the columns the chunk was cut by.
 	Key []int
 	// Rows are the rows in key order, Op Read, in bodies of at most about 256
-	// KiB. Ordinals are left to the caller.
+	// KiB. Bodies have no head: a run of whole rows cut out of one is a body too,
+	// so that rows can be left out. Ordinals are left to the caller.
 	Rows  []event.RawRows
 	Count int // of rows
 	Bytes int // of the bodies
@@ -81,6 +82,7 @@ type Chunk struct {
 	// End says that no row is left behind Last, up to Until.
 	End bool
 	// High is the end of the log, file and offset, after the read: no change of
-	// a row in the chunk that the read could see is behind it.
+	// a row in the chunk that the read could see is behind it. It is a place in
+	// the log of the server that req.Seen names; of any other it means nothing.
 	High event.Coord
 }

@@ -25,6 +25,7 @@ var levels = map[string]int{
 	"format/debezium":       2,
 	"format/text":           2,
 	"sink":                  2,
+	"snapshot":              2,
 	"source/mysql":          2,
 	"checkpoint/file":       2,
 	"checkpoint/storetest":  2,
