@@ -1,5 +1,6 @@
 // Package mysql reads the binary log of MySQL and MariaDB: it implements
-// source.Source.
+// source.Source. Beside the stream it reads tables chunk by chunk: it implements
+// source.Snapshotter.
 //
 // It owns the connection, the session, the framing of packets, the place in
 // the log and what its events mean for transactions. It refuses to know how
@@ -28,5 +29,6 @@
 //
 // Read source.go, stream.go and transaction.go first; framing.go and current.go
 // are the way of the bytes; open.go is what a server must prove before it is
-// read; savepoint.go is the one place where a transaction is read twice.
+// read; savepoint.go is the one place where a transaction is read twice. Tables
+// are read by snapshot.go and chunkread.go; visible.go is why a chunk is true.
 package mysql

@@ -81,6 +81,7 @@ var meanings = map[uint16]meaning{
 	1820: {class: resilience.Fatal, code: codeAccess, hint: "the account's password must be changed first", curable: true},
 	1862: {class: resilience.Fatal, code: codeAccess, hint: "the account's password has expired", curable: true},
 	1927: {class: resilience.Transient, code: "connection_killed"},
+	1969: {class: resilience.Transient, code: "query_timeout"},
 	3024: {class: resilience.Transient, code: "query_timeout"},
 	3118: {class: resilience.Fatal, code: codeAccess, hint: "the account is locked", curable: true},
 	3159: {class: resilience.Fatal, code: "tls_required", hint: "the server insists on TLS: set tls.mode to required or more", curable: true},

@@ -8,8 +8,9 @@ import (
 )
 
 // Source reads the log of one MySQL or MariaDB server for one pipeline. It
-// implements source.Source, source.Surveyor and resilience.Doctor. It serves
-// one goroutine; its streams share its memory, so one is open at a time.
+// implements source.Source, source.Surveyor, source.Snapshotter and
+// resilience.Doctor. But for the methods of source.Snapshotter it serves one
+// goroutine; its streams share its memory, so one is open at a time.
 type Source struct {
 	cfg     Config
 	replica replica
@@ -18,7 +19,8 @@ type Source struct {
 	worked  bool // some stream has worked: see meaning.curable
 	// damaged is the place of the last wrong checksum. Bytes may be damaged on
 	// the way once; twice at the same place means that the log is.
-	damaged spot
+	damaged     spot
+	definitions *definitions // of the tables that are read in chunks; safe for concurrent use
 }
 
 // spot is a place as a comparable value.
@@ -30,7 +32,7 @@ type spot struct {
 // New returns the source of a pipeline. The names of installation and pipeline
 // tell apart the readers of one server; cfg must be valid.
 func New(cfg Config, installation, pipeline string) *Source {
-	s := &Source{cfg: cfg, replica: newReplica(cfg.ServerIDs, installation, pipeline), filter: newFilter(&cfg)}
+	s := &Source{cfg: cfg, replica: newReplica(cfg.ServerIDs, installation, pipeline), filter: newFilter(&cfg), definitions: newDefinitions()}
 	s.tables = newTables(s.filter)
 	return s
 }

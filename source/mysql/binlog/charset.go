@@ -103,3 +103,45 @@ func labelText(charset, label string) (string, bool) {
 	}
 	return label, utf8.ValidString(label)
 }
+
+// TextDecoder turns the stored text of one character set into UTF-8, as it is
+// done for the rows of the log.
+type TextDecoder uint8
+
+// The decoders.
+const (
+	DecodeUTF8 TextDecoder = iota
+	DecodeASCII
+	DecodeLatin1
+)
+
+// TextDecoderOf returns the decoder of a character set by the server's name;
+// ok is false where this release has none.
+func TextDecoderOf(charset string) (d TextDecoder, ok bool) {
+	switch charset {
+	case charsetUTF8MB4, charsetUTF8MB3:
+		return DecodeUTF8, true
+	case charsetASCII:
+		return DecodeASCII, true
+	case charsetLatin1:
+		return DecodeLatin1, true
+	}
+	return 0, false
+}
+
+// Decode returns b as UTF-8: b itself, or what it has appended to scratch. It
+// also returns scratch, grown; ok is false where b is no such text.
+func (d TextDecoder) Decode(scratch, b []byte) (text, grown []byte, ok bool) {
+	switch d {
+	case DecodeASCII:
+		return b, scratch, isASCII(b)
+	case DecodeLatin1:
+		if isASCII(b) {
+			return b, scratch, true
+		}
+		from := len(scratch)
+		scratch = appendLatin1(scratch, b)
+		return scratch[from:len(scratch):len(scratch)], scratch, true
+	}
+	return b, scratch, utf8.Valid(b)
+}

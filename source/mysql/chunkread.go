@@ -1,0 +1,292 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	mysqlerr "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/cdcd-io/cdcd/event"
+	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/source"
+)
+
+// connected returns the reader's connection to the server of a position.
+func (r *chunkReader) connected(ctx context.Context, seen *event.Position) (*session, error) {
+	if r.conn != nil {
+		return r.conn, nil
+	}
+	q, err := r.source.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.prepareChunks(ctx, seen); err != nil {
+		_ = q.Close()
+		return nil, err
+	}
+	r.conn = q
+	return q, nil
+}
+
+// prepareChunks checks the server and sets what reading a table needs in the
+// session: values as the log has them, the isolation, and an end to statements
+// that take too long. Global settings that change results are undone.
+func (q *session) prepareChunks(ctx context.Context, seen *event.Position) error {
+	identity, limit := "SELECT @@global.server_uuid, @@global.gtid_mode", "max_execution_time = %d"
+	timeout := q.source.cfg.QueryTimeout.Milliseconds()
+	if q.flavor == event.MariaDB {
+		identity, limit = "SELECT CONCAT('server_id ', @@global.server_id), 'ON'", "max_statement_time = %d"
+		timeout = (timeout + 999) / 1000
+	}
+	r, err := q.row(ctx, identity)
+	if err != nil {
+		return err
+	}
+	if seen.Server != "" && r[0] != seen.Server {
+		return resilience.Errorf(resilience.Fatal, "foreign_server", opReadChunk, "%s answers at %s, the stream reads %s", r[0], q.addr, seen.Server).
+			WithHint("all hosts must lead to the server that the stream reads")
+	}
+	if r[1] != "ON" {
+		return resilience.Errorf(resilience.Fatal, codeNeedsGTID, opReadChunk, "gtid_mode is %s: nothing tells what a SELECT shows", r[1]).
+			WithHint("turn GTIDs on in the steps of the manual: enforce_gtid_consistency, then gtid_mode OFF_PERMISSIVE, ON_PERMISSIVE, ON")
+	}
+	for _, set := range []string{
+		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+		"SET SESSION autocommit = 1, time_zone = '+00:00', sql_mode = 'ALLOW_INVALID_DATES', character_set_results = NULL, " +
+			"sql_select_limit = 18446744073709551615, sql_big_selects = 1, " + fmt.Sprintf(limit, timeout),
+	} {
+		if _, err := q.ask(ctx, set); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// definitionTries is how often a table's definition is looked up for one chunk
+// while it changes.
+const definitionTries = 3
+
+// read reads one chunk on a connection. The view comes first: what it shows
+// includes every change of the table's definition up to there.
+func (r *chunkReader) read(ctx context.Context, q *session, req *source.ChunkRequest) (source.Chunk, error) {
+	for try := 1; ; try++ {
+		if err := q.view(ctx, &req.Seen); err != nil {
+			return source.Chunk{}, err
+		}
+		t, err := r.table(ctx, q, req, try > 1)
+		if err != nil {
+			return source.Chunk{}, err
+		}
+		chunk, err := r.chunk(ctx, q, req, t)
+		if err == nil || !isStale(err) {
+			return chunk, err
+		}
+		if try == definitionTries {
+			return chunk, resilience.Errorf(resilience.Unclassified, codeDefinition, opReadChunk, "%d times in a row: %w", try, err)
+		}
+		if err := q.endView(ctx); err != nil {
+			return source.Chunk{}, err
+		}
+	}
+}
+
+// isStale reports whether an error may come from a definition that is no
+// longer the table's.
+func isStale(err error) bool {
+	var my *mysqlerr.MyError
+	if errors.As(err, &my) {
+		switch my.Code {
+		case 1054, 1072, 1176, 1412: // no such column, key column or key; table changed
+			return true
+		}
+	}
+	return errors.Is(err, errStale)
+}
+
+// table returns what is known of the table, looked up when that may be old.
+func (r *chunkReader) table(ctx context.Context, q *session, req *source.ChunkRequest, again bool) (*readTable, error) {
+	name := tableName{req.Database, req.Table}
+	t := r.known[name]
+	if t != nil && !req.Fresh && !again {
+		return t, nil
+	}
+	d, err := q.lookUp(ctx, req.Database, req.Table, r.source.definitions.get(name))
+	if err != nil {
+		return nil, err
+	}
+	d = r.source.definitions.keep(name, d)
+	if t == nil || t.definition != d {
+		t = &readTable{definition: d, rowSize: d.rowSize}
+		r.known[name] = t
+	}
+	return t, nil
+}
+
+// chunk reads the rows and where the log ends after them.
+func (r *chunkReader) chunk(ctx context.Context, q *session, req *source.ChunkRequest, t *readTable) (source.Chunk, error) {
+	query, key, err := chunkQueryFor(req, t)
+	if err != nil {
+		return source.Chunk{}, err
+	}
+	chunk := source.Chunk{Table: t.definition.table, Key: key, Last: req.After}
+	if req.After == nil {
+		if chunk.Max, err = q.largestKey(ctx, t.definition, query, key); err != nil {
+			return source.Chunk{}, err
+		}
+	}
+	rows, err := q.selectRows(ctx, t.definition, query.sql(), chunkBody, req.Bytes)
+	if err != nil {
+		return source.Chunk{}, conditionError(err, req)
+	}
+	chunk.Rows, chunk.Count, chunk.Bytes = rows.bodies, rows.count, rows.bytes
+	chunk.End = rows.all && rows.count < query.limit
+	if rows.count > 0 {
+		t.rowSize = rows.bytes / rows.count
+		last, err := t.definition.cursorAt(rows.last, key)
+		if err != nil {
+			return source.Chunk{}, err
+		}
+		chunk.Last = last.text()
+	}
+	chunk.High, err = r.high(ctx, q, req, rows.broken)
+	return chunk, err
+}
+
+// high ends the view and returns where the log ends after it.
+func (r *chunkReader) high(ctx context.Context, q *session, req *source.ChunkRequest, broken bool) (event.Coord, error) {
+	var err error
+	if broken {
+		_ = r.Close()
+		q, err = r.connected(ctx, &req.Seen)
+	} else {
+		err = q.endView(ctx)
+	}
+	if err != nil {
+		return event.Coord{}, err
+	}
+	file, offset, _, err := q.logEnd(ctx)
+	return event.Coord{File: &event.LogFile{Name: file}, Offset: offset}, err
+}
+
+// chunkQueryFor makes the SELECT of a chunk. The key is that of the places in
+// the request, so that a table keeps its key from chunk to chunk.
+func chunkQueryFor(req *source.ChunkRequest, t *readTable) (*chunkQuery, []int, error) {
+	d := t.definition
+	after, until, err := places(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	x := chunkIndex(d.indexes)
+	if columns := firstKey(after, until); columns != nil {
+		if x = indexOver(d.indexes, columns); x == nil {
+			return nil, nil, cursorError("the table was read by the key (%s), which it no longer has", strings.Join(columns, ", "))
+		}
+	}
+	if x == nil {
+		return nil, nil, resilience.Errorf(resilience.Fatal, codeNoKey, opReadChunk, "the table has neither a primary key nor a unique key whose columns are whole and NOT NULL").
+			WithPlace("%s.%s", req.Database, req.Table).WithHint("ALTER TABLE ... ADD PRIMARY KEY, or leave the table out of the snapshot")
+	}
+	key := d.indexesOf(x.names())
+	query := &chunkQuery{
+		table: quoteName(req.Database) + "." + quoteName(req.Table), fields: d.fieldList(), index: x,
+		where: req.Where, limit: t.limit(req),
+	}
+	if after != nil {
+		if query.after, err = d.literals(*after, key); err != nil {
+			return nil, nil, err
+		}
+	}
+	if until != nil {
+		query.until, err = d.literals(*until, key)
+	}
+	return query, key, err
+}
+
+// places reads the places of a request; nil where there is none.
+func places(req *source.ChunkRequest) (after, until *cursor, err error) {
+	for _, p := range []struct {
+		text []byte
+		to   **cursor
+	}{{req.After, &after}, {req.Until, &until}} {
+		if p.text == nil {
+			continue
+		}
+		c, err := parseCursor(p.text)
+		if err != nil {
+			return nil, nil, err
+		}
+		*p.to = &c
+	}
+	if after != nil && until != nil && !slices.Equal(after.Key, until.Key) {
+		return nil, nil, cursorError("the places %s and %s are of different keys", req.After, req.Until)
+	}
+	return after, until, nil
+}
+
+func firstKey(places ...*cursor) []string {
+	for _, c := range places {
+		if c != nil {
+			return c.Key
+		}
+	}
+	return nil
+}
+
+func (d *definition) fieldList() string {
+	list := make([]string, len(d.fields))
+	for i := range d.fields {
+		list[i] = d.fields[i].expr
+	}
+	return strings.Join(list, ", ")
+}
+
+// limit is how many rows are asked for: so many that rows of the size last seen
+// fill the bytes wanted, and a quarter more.
+func (t *readTable) limit(req *source.ChunkRequest) int {
+	if t.rowSize <= 0 {
+		return req.Rows
+	}
+	n := req.Bytes/t.rowSize + 1
+	return max(1, min(req.Rows, n+n/4))
+}
+
+// largestKey is the place of the table's last row, nil when it is empty.
+func (q *session) largestKey(ctx context.Context, d *definition, query *chunkQuery, key []int) ([]byte, error) {
+	rows, err := q.selectRows(ctx, d, maxQuery(query.table, query.fields, query.index), 4<<10, 1)
+	if err != nil || rows.count == 0 {
+		return nil, err
+	}
+	c, err := d.cursorAt(rows.last, key)
+	return c.text(), err
+}
+
+// conditionError names the operator's condition where a statement with it is
+// refused.
+func conditionError(err error, req *source.ChunkRequest) error {
+	var my *mysqlerr.MyError
+	if req.Where == "" || !errors.As(err, &my) || !strings.HasPrefix(my.State, "42") || my.Code == 1142 || my.Code == 1146 {
+		return err
+	}
+	return resilience.Errorf(resilience.Fatal, codeCondition, opReadChunk, "the server refuses the condition %q: %w", req.Where, my).
+		WithPlace("%s.%s", req.Database, req.Table).WithHint("correct the condition: it stands behind WHERE")
+}
+
+// tableError gives what the server says of a table its meaning.
+func tableError(err error, database, table string) error {
+	var my *mysqlerr.MyError
+	if !errors.As(err, &my) {
+		return err
+	}
+	switch my.Code {
+	case 1049, 1146, 1109:
+		return noTable(database, table)
+	}
+	var named *resilience.Error
+	if errors.As(err, &named) && named.At == "" {
+		_ = named.WithPlace("%s.%s", database, table)
+	}
+	return err
+}

@@ -1,0 +1,168 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cdcd-io/cdcd/event"
+	"github.com/cdcd-io/cdcd/source"
+)
+
+// What is done to read tables, and the codes of its errors.
+const (
+	opReadChunk        = "read table"
+	codeCursor         = "snapshot_place"
+	codeNeedsGTID      = "snapshot_needs_gtid"
+	codeNoKey          = "snapshot_no_key"
+	codeCondition      = "snapshot_condition"
+	codeDefinition     = "snapshot_definition"
+	codeChunkMalformed = "malformed_row"
+)
+
+var _ source.Snapshotter = (*Source)(nil)
+
+// tablesQuery and uniqueQuery list all tables at once.
+const (
+	tablesQuery = `SELECT TABLE_SCHEMA, TABLE_NAME, IFNULL(TABLE_ROWS, 0), IFNULL(DATA_LENGTH, 0)
+	FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')`
+	uniqueQuery = `SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, IFNULL(COLUMN_NAME, ''), IFNULL(COLLATION, ''), IFNULL(SUB_PART, ''), NULLABLE, INDEX_TYPE, %s
+	FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX`
+)
+
+// Tables implements source.Snapshotter.
+func (s *Source) Tables(ctx context.Context) ([]source.TableInfo, error) {
+	q, err := s.apart().connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer q.Close()
+	tables, err := q.ask(ctx, tablesQuery)
+	if err != nil {
+		return nil, err
+	}
+	unique, err := q.uniqueIndexes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []source.TableInfo
+	for _, t := range tables {
+		if !q.source.filter.captured(t[0], t[1]) {
+			continue
+		}
+		info := source.TableInfo{Database: t[0], Name: t[1], Rows: number(t[2]), Bytes: number(t[3])}
+		if x := chunkIndex(unique[tableName{t[0], t[1]}]); x != nil {
+			info.Key = x.names()
+		}
+		list = append(list, info)
+	}
+	slices.SortFunc(list, func(a, b source.TableInfo) int {
+		if c := strings.Compare(a.Database, b.Database); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return list, nil
+}
+
+// uniqueIndexes lists the unique indexes of all captured tables.
+func (q *session) uniqueIndexes(ctx context.Context) (map[tableName][]tableIndex, error) {
+	hidden := "IF(IS_VISIBLE = 'YES', '', 'YES')"
+	if q.flavor == event.MariaDB {
+		hidden = "IF(IGNORED = 'YES', 'YES', '')"
+	}
+	r, err := q.ask(ctx, fmt.Sprintf(uniqueQuery, hidden))
+	if err != nil {
+		return nil, err
+	}
+	all := map[tableName][]tableIndex{}
+	for _, x := range r {
+		name := tableName{x[0], x[1]}
+		if !q.source.filter.captured(x[0], x[1]) {
+			continue
+		}
+		part := indexPart{index: x[2], column: x[3], order: x[4], prefix: x[5], nullable: x[6], kind: x[7], hidden: x[8] != ""}
+		all[name] = appendPart(all[name], part, func(column string) bool { return q.source.filter.excluded(x[0], x[1], column) })
+	}
+	return all, nil
+}
+
+// apart returns a source that shares nothing that changes with s, so that it
+// may be used beside the stream of s.
+func (s *Source) apart() *Source {
+	return &Source{cfg: s.cfg, replica: s.replica, filter: newFilter(&s.cfg), definitions: s.definitions}
+}
+
+// OpenReader implements source.Snapshotter.
+func (s *Source) OpenReader(context.Context) (source.ChunkReader, error) {
+	return &chunkReader{source: s.apart(), known: map[tableName]*readTable{}}, nil
+}
+
+// definitions are the definitions last read of each table, shared by all
+// readers so that they hand on the same version.
+type definitions struct {
+	mu     sync.Mutex
+	byName map[tableName]*definition
+}
+
+func newDefinitions() *definitions { return &definitions{byName: map[tableName]*definition{}} }
+
+func (d *definitions) get(name tableName) *definition {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.byName[name]
+}
+
+// keep stores a definition and returns it, or the equal one that was stored.
+func (d *definitions) keep(name tableName, def *definition) *definition {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if last := d.byName[name]; last != nil && last.told == def.told {
+		return last
+	}
+	d.byName[name] = def
+	return def
+}
+
+// chunkReader implements source.ChunkReader.
+type chunkReader struct {
+	source *Source
+	conn   *session // nil until it is needed, and after an error
+	known  map[tableName]*readTable
+}
+
+// readTable is what a reader knows of a table from its last read.
+type readTable struct {
+	definition *definition
+	rowSize    int // bytes of a row in the last chunk
+}
+
+// Close implements source.ChunkReader.
+func (r *chunkReader) Close() error {
+	if r.conn == nil {
+		return nil
+	}
+	q := r.conn
+	r.conn = nil
+	return q.Close()
+}
+
+// Read implements source.ChunkReader.
+func (r *chunkReader) Read(ctx context.Context, req source.ChunkRequest) (source.Chunk, error) {
+	q, err := r.connected(ctx, &req.Seen)
+	if err != nil {
+		return source.Chunk{}, err
+	}
+	chunk, err := r.read(ctx, q, &req)
+	if err == nil {
+		r.source.worked = true
+		return chunk, nil
+	}
+	_ = r.Close() // and with it what the server still does or holds for us
+	if ctx.Err() != nil {
+		return source.Chunk{}, context.Cause(ctx)
+	}
+	return source.Chunk{}, tableError(connectError(opReadChunk, err, r.source.worked), req.Database, req.Table)
+}

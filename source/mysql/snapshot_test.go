@@ -1,0 +1,150 @@
+package mysql_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cdcd-io/cdcd/event"
+	"github.com/cdcd-io/cdcd/internal/testenv"
+	"github.com/cdcd-io/cdcd/source"
+	"github.com/cdcd-io/cdcd/source/mysql"
+)
+
+// chunks reads tables of one database in chunks.
+type chunks struct {
+	t      testing.TB
+	source *mysql.Source
+	reader source.ChunkReader
+	seen   event.Position
+}
+
+func newChunks(t testing.TB, c mysql.Config) *chunks {
+	t.Helper()
+	s := mysql.New(c, "test", t.Name())
+	seen, err := s.Start(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.OpenReader(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return &chunks{t: t, source: s, reader: r, seen: seen}
+}
+
+func (c *chunks) read(req source.ChunkRequest) source.Chunk {
+	c.t.Helper()
+	req.Seen = c.seen
+	if req.Rows == 0 {
+		req.Rows = 1000
+	}
+	if req.Bytes == 0 {
+		req.Bytes = 1 << 20
+	}
+	chunk, err := c.reader.Read(within(c.t), req)
+	if err != nil {
+		c.t.Fatalf("%+v: %v", req, err)
+	}
+	return chunk
+}
+
+// all reads a table to its end and returns the first column of every row.
+func (c *chunks) all(req source.ChunkRequest) (ids []int64, n int) {
+	c.t.Helper()
+	for n = 1; ; n++ {
+		chunk := c.read(req)
+		ids = append(ids, firstColumn(c.t, chunk)...)
+		if req.After == nil {
+			req.Until = chunk.Max
+		}
+		if req.After = chunk.Last; chunk.End {
+			return ids, n
+		}
+	}
+}
+
+// eachRow decodes the rows of a chunk and checks its counts.
+func eachRow(t testing.TB, chunk source.Chunk, each func(*event.RowChange)) {
+	t.Helper()
+	var r event.RowReader
+	rows := 0
+	for _, raw := range chunk.Rows {
+		n, err := raw.Table.Layout.Count(raw.Type, raw.Body)
+		if err != nil || n != raw.Rows || raw.Op != event.Read {
+			t.Fatalf("%d rows of operation %s, counted %d: %v", raw.Rows, raw.Op, n, err)
+		}
+		p := event.Piece{Events: []event.RawRows{raw}}
+		for row, err := range p.Rows(&r) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			each(row)
+			rows++
+		}
+	}
+	if rows != chunk.Count {
+		t.Fatalf("%d rows in a chunk of %d", rows, chunk.Count)
+	}
+}
+
+func firstColumn(t testing.TB, chunk source.Chunk) (ids []int64) {
+	t.Helper()
+	eachRow(t, chunk, func(row *event.RowChange) { ids = append(ids, row.After[0].Num) })
+	return ids
+}
+
+// TestChunksOfIntegers reads a table in chunks of few rows, with holes in its key.
+func TestChunksOfIntegers(t *testing.T) {
+	onBoth(t, func(t *testing.T, m *testenv.MySQL, db string) {
+		m.MustExec(t, "CREATE TABLE "+db+".t (id BIGINT PRIMARY KEY, v VARCHAR(20))")
+		var want []int64
+		var values []string
+		for i := int64(-300); i < 3000; i += 3 {
+			want = append(want, i)
+			values = append(values, fmt.Sprintf("(%d,'v%d')", i, i))
+		}
+		m.MustExec(t, "INSERT INTO "+db+".t VALUES "+strings.Join(values, ","))
+		c := newChunks(t, configFor(m.Addr(), db))
+		req := source.ChunkRequest{Database: db, Table: "t", Rows: 100}
+		got, n := c.all(req)
+		if !slices.Equal(got, want) {
+			t.Errorf("read %v", got)
+		}
+		if n != 12 {
+			t.Errorf("%d chunks", n)
+		}
+		req.Where = "id % 2 = 0 -- a comment"
+		if got, _ = c.all(req); len(got) != len(want)/2 {
+			t.Errorf("with a condition: %d rows", len(got))
+		}
+	})
+}
+
+// TestTables lists the captured tables with the keys that chunks are cut by.
+func TestTables(t *testing.T) {
+	onBoth(t, func(t *testing.T, m *testenv.MySQL, db string) {
+		m.MustExec(t, "USE "+db+`;
+			CREATE TABLE two (b INT, a INT, PRIMARY KEY (a, b), UNIQUE (b));
+			CREATE TABLE uniq (x INT NOT NULL, y INT NOT NULL, z INT, UNIQUE wide (x, y), UNIQUE nullable (z), UNIQUE short (y));
+			CREATE TABLE prefixed (s VARCHAR(20) NOT NULL, UNIQUE (s(5)));
+			CREATE TABLE hidden (id INT PRIMARY KEY);
+			CREATE TABLE keyless (id INT, KEY (id));
+			CREATE VIEW v AS SELECT * FROM two`)
+		c := configFor(m.Addr(), db)
+		c.Tables.Exclude = []string{db + ".hid*"}
+		list, err := mysql.New(c, "test", t.Name()).Tables(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, x := range list {
+			got = append(got, x.Name+strings.Join(x.Key, ","))
+		}
+		if want := []string{"keyless", "prefixed", "twoa,b", "uniqy"}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
+}

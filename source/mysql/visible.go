@@ -1,0 +1,115 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cdcd-io/cdcd/event"
+)
+
+// The log runs ahead of what a SELECT sees: a commit is flushed to the log
+// first, and may wait there for others, or for a replica, before it shows.
+
+// view opens what the statements up to the end of it read: a state that shows
+// everything up to seen. It waits for that within ctx.
+func (q *session) view(ctx context.Context, seen *event.Position) error {
+	if q.flavor == event.MariaDB {
+		return q.viewMariaDB(ctx, seen)
+	}
+	if seen.GTIDs.IsEmpty() {
+		return nil
+	}
+	// A set that is executed is visible to every statement that begins later.
+	wait := fmt.Sprintf("SELECT WAIT_FOR_EXECUTED_GTID_SET('%s', %g)", seen.GTIDs, visibleSlice.Seconds())
+	for {
+		r, err := q.row(ctx, wait)
+		if err != nil {
+			return err
+		}
+		if r[0] == "0" {
+			return nil
+		}
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+const (
+	// visibleSlice is how long the server waits at once: so long it goes on
+	// waiting after we have gone.
+	visibleSlice = time.Second
+	// visiblePause is how long we wait before we look again.
+	visiblePause = 10 * time.Millisecond
+)
+
+// viewMariaDB takes consistent snapshots until one is at or behind seen.
+func (q *session) viewMariaDB(ctx context.Context, seen *event.Position) error {
+	for {
+		if _, err := q.ask(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
+			return err
+		}
+		shows, err := q.shows(ctx, seen)
+		if shows || err != nil {
+			return err
+		}
+		if err := q.endView(ctx); err != nil {
+			return err
+		}
+		if err := pause(ctx, visiblePause); err != nil {
+			return err
+		}
+	}
+}
+
+// shows reports whether the open snapshot shows everything up to seen.
+func (q *session) shows(ctx context.Context, seen *event.Position) (bool, error) {
+	r, err := q.ask(ctx, "SHOW STATUS LIKE 'binlog\\_snapshot\\_%'")
+	if err != nil {
+		return false, err
+	}
+	var file string
+	var offset uint64
+	for _, line := range r {
+		switch line[0] {
+		case "Binlog_snapshot_file":
+			file = line[1]
+		case "Binlog_snapshot_position":
+			offset = number(line[1])
+		}
+	}
+	if file == "" {
+		return false, logBin("OFF")
+	}
+	at, want := fileNumber(file), fileNumber(seen.File.Name)
+	if at > want || at == want && offset >= seen.Offset {
+		return true, nil
+	}
+	// Events that are no transactions move the stream, but not the snapshot.
+	told, err := q.gtidsAt(ctx, file, offset, "")
+	if err != nil {
+		return false, err
+	}
+	return !seen.GTIDs.IsEmpty() && told.ContainsSet(seen.GTIDs), nil
+}
+
+// endView ends what view has opened.
+func (q *session) endView(ctx context.Context) error {
+	if q.flavor != event.MariaDB {
+		return nil
+	}
+	_, err := q.ask(ctx, "COMMIT")
+	return err
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
