@@ -15,7 +15,7 @@ type Merger struct {
 	inside bool           // a transaction is handed on in part
 	ddls   uint64         // handed on so far
 
-	tables  map[tableName]*table
+	tables  map[Name]*table
 	windows []*Window // open ones, in order of Open
 	given   []Outcome // given up and not told yet
 
@@ -33,7 +33,7 @@ type Merger struct {
 // bytes, in all windows together; over that, the window that holds most is
 // given up.
 func NewMerger(at event.Position, touchedBudget int) *Merger {
-	m := &Merger{pos: at.Clone(), budget: touchedBudget, tables: map[tableName]*table{}}
+	m := &Merger{pos: at.Clone(), budget: touchedBudget, tables: map[Name]*table{}}
 	file := m.pos.File
 	m.end = event.Coord{File: &file, Offset: m.pos.Offset, Seq: m.pos.Seq}
 	return m
@@ -64,7 +64,7 @@ func (m *Merger) Open(database, name string, key []string, prev *Window) *Window
 	if m.inside {
 		return nil
 	}
-	t := m.table(tableName{database, name})
+	t := m.table(Name{database, name})
 	m.giveUpBehind(t, prev)
 	w := &Window{Seen: m.pos.Clone(), Fresh: !t.looked || t.known != m.ddls, table: t, ddls: m.ddls}
 	rekeyed := !t.rekey(key)
@@ -79,7 +79,7 @@ func (m *Merger) Open(database, name string, key []string, prev *Window) *Window
 	return w
 }
 
-func (m *Merger) table(name tableName) *table {
+func (m *Merger) table(name Name) *table {
 	t := m.tables[name]
 	if t == nil {
 		t = &table{name: name}
@@ -159,7 +159,7 @@ func (m *Merger) lostOne() (o Outcome, ok bool) {
 }
 
 func (m *Merger) merge(w *Window) Outcome {
-	o := Outcome{Window: w, Database: w.table.name.database, Table: w.table.name.table}
+	o := Outcome{Window: w, Database: w.table.name.Database, Table: w.table.name.Table}
 	w.rows.fill(&o)
 	m.close(w, merged)
 	return o
@@ -179,7 +179,7 @@ func (m *Merger) giveUp(w *Window, reason Reason, err error) {
 	for _, b := range behind {
 		m.close(b, lost)
 		m.given = append(m.given, Outcome{
-			Window: b, Database: t.name.database, Table: t.name.table, Reason: reason, Err: err,
+			Window: b, Database: t.name.Database, Table: t.name.Table, Reason: reason, Err: err,
 		})
 		reason, err = ByEarlier, nil
 	}

@@ -47,7 +47,7 @@ func (m *Merger) watch(p *event.Piece) {
 // watched returns the version's table if that has open windows.
 func (m *Merger) watched(v *event.Table) *table {
 	if v != m.seen {
-		m.seen, m.seenTable = v, m.tables[tableName{v.Database, v.Name}]
+		m.seen, m.seenTable = v, m.tables[Name{v.Database, v.Name}]
 		if m.seenTable != nil && len(m.seenTable.windows) == 0 {
 			m.seenTable = nil
 		}

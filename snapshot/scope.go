@@ -3,6 +3,8 @@ package snapshot
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"unicode/utf8"
 
 	"github.com/cdcd-io/cdcd/event"
 )
@@ -13,39 +15,47 @@ type Scope struct {
 	// Gap is the number of the first run after the stream lost changes: states
 	// of earlier runs do not count. 0: it never did.
 	Gap uint64
-	// Covered tells which tables a finished planning had in view, as text of the
-	// source's filter; "" before the first one is finished. A table that the
-	// filter covers and that has no state was created while the pipeline ran:
-	// all its rows are in the stream.
-	Covered string
-	// Mode is that of the planning which set Covered.
-	Mode Mode
+	// Filters are the texts of the source's filters that held since the last
+	// finished planning, that one's first; none before one is finished. A table
+	// that all of them let through and that has no state was created while the
+	// pipeline ran: all its rows are in the stream.
+	Filters []string
 }
 
-// Mode is when tables are read that were not asked for.
-type Mode string
+// maxFilters bounds Filters. Who changes the filter more often without a planning
+// in between has all tables without a state read.
+const maxFilters = 16
 
-// The modes.
-const (
-	ModeInitial    Mode = "initial"     // every captured table, once
-	ModeNever      Mode = "never"       // none
-	ModeOnly       Mode = "only"        // as initial; the pipeline ends with the last table
-	ModeWhenNeeded Mode = "when_needed" // as initial, and all again after a gap
-)
+// Lost returns the scope after the stream lost changes: all tables are to be read
+// again, by runs from the number run on.
+func (s Scope) Lost(run uint64) Scope { return Scope{Gap: run} }
+
+// narrowed returns the scope under one more filter.
+func (s Scope) narrowed(filter string) Scope {
+	if len(s.Filters) == 0 || slices.Contains(s.Filters, filter) {
+		return s
+	}
+	if len(s.Filters) == maxFilters {
+		return Scope{Gap: s.Gap}
+	}
+	s.Filters = append(slices.Clone(s.Filters), filter)
+	return s
+}
+
+func (s Scope) equal(o Scope) bool { return s.Gap == o.Gap && slices.Equal(s.Filters, o.Filters) }
 
 type storedScope struct {
-	V       int    `json:"v"`
-	Gap     uint64 `json:"gap,omitempty"`
-	Covered string `json:"covered,omitempty"`
-	Mode    Mode   `json:"mode,omitempty"`
+	V       int      `json:"v"`
+	Gap     uint64   `json:"gap,omitempty"`
+	Filters []string `json:"filters,omitempty"`
 }
 
-// Mark returns the mark that stores the scope.
+// Mark returns the mark that stores the scope. It fails on what cannot be stored.
 func (s Scope) Mark() (*event.Mark, error) {
 	if err := s.check(); err != nil {
 		return nil, stateError("store", err)
 	}
-	value, err := encode(&storedScope{V: formatVersion, Gap: s.Gap, Covered: s.Covered, Mode: s.Mode})
+	value, err := encode(&storedScope{V: formatVersion, Gap: s.Gap, Filters: s.Filters})
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +72,7 @@ func DecodeScope(value []byte) (Scope, error) {
 	if err := decodeStrictly(value, &x); err != nil {
 		return Scope{}, stateError("read", err)
 	}
-	s := Scope{Gap: x.Gap, Covered: x.Covered, Mode: x.Mode}
+	s := Scope{Gap: x.Gap, Filters: x.Filters}
 	err := s.check()
 	if x.V != formatVersion {
 		err = fmt.Errorf("version %d is not known", x.V)
@@ -74,12 +84,13 @@ func DecodeScope(value []byte) (Scope, error) {
 }
 
 func (s Scope) check() error {
-	if (s.Covered == "") != (s.Mode == "") {
-		return errors.New("a mode without a filter, or a filter without a mode")
+	if len(s.Filters) > maxFilters {
+		return fmt.Errorf("%d filters", len(s.Filters))
 	}
-	switch s.Mode {
-	case "", ModeInitial, ModeNever, ModeOnly, ModeWhenNeeded:
-		return nil
+	for _, f := range s.Filters {
+		if !utf8.ValidString(f) {
+			return errors.New("a filter is not UTF-8 text")
+		}
 	}
-	return fmt.Errorf("mode %q is not known", s.Mode)
+	return nil
 }

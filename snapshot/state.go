@@ -19,6 +19,9 @@ type State struct {
 	Key []string
 	// Where is the condition that rows must meet, "" for all.
 	Where string
+	// Rest says that the whole table is still to be read when this reading of
+	// some rows has ended: it was asked for before that was due.
+	Rest bool
 	// After and Until are the bounds of what is left, as in source.ChunkRequest.
 	After, Until Bound
 	// Rows, Bytes and Chunks count what was read; Dropped are those of the rows

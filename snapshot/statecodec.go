@@ -25,6 +25,7 @@ type storedState struct {
 	Cause     Cause      `json:"cause"`
 	Key       []string   `json:"key,omitempty"`
 	Where     string     `json:"where,omitempty"`
+	Rest      bool       `json:"rest,omitempty"`
 	After     *string    `json:"after,omitempty"`
 	Until     *string    `json:"until,omitempty"`
 	Rows      uint64     `json:"rows"`
@@ -43,7 +44,7 @@ func (s *State) Encode() ([]byte, error) {
 		return nil, stateError("store", err)
 	}
 	x := storedState{
-		V: formatVersion, Run: s.Run, Cause: s.Cause, Key: s.Key, Where: s.Where, After: s.After.text(), Until: s.Until.text(),
+		V: formatVersion, Run: s.Run, Cause: s.Cause, Key: s.Key, Where: s.Where, Rest: s.Rest, After: s.After.text(), Until: s.Until.text(),
 		Rows: s.Rows, Dropped: s.Dropped, Bytes: s.Bytes, Chunks: s.Chunks,
 		Started: stamp(s.Started), Done: s.Done, Cancelled: s.Cancelled,
 	}
@@ -61,7 +62,7 @@ func DecodeState(value []byte) (State, error) {
 		return State{}, stateError("read", err)
 	}
 	s := State{
-		Run: x.Run, Cause: x.Cause, Key: x.Key, Where: x.Where, After: boundOf(x.After), Until: boundOf(x.Until),
+		Run: x.Run, Cause: x.Cause, Key: x.Key, Where: x.Where, Rest: x.Rest, After: boundOf(x.After), Until: boundOf(x.Until),
 		Rows: x.Rows, Dropped: x.Dropped, Bytes: x.Bytes, Chunks: x.Chunks,
 		Started: x.Started.UTC(), Done: x.Done, Cancelled: x.Cancelled,
 	}
@@ -93,6 +94,8 @@ func (s *State) check() error {
 		return errors.New("it is both done and cancelled")
 	case s.Ended() == s.Finished.IsZero():
 		return errors.New("finished and the end do not go together")
+	case s.Rest && (s.Where == "" || s.Cause != Requested):
+		return errors.New("it leaves a rest and reads the whole table")
 	case s.Chunks == 0 && s.After != nil:
 		return errors.New("it has come somewhere without a chunk")
 	case !utf8.Valid(s.After) || !utf8.Valid(s.Until) || !utf8.ValidString(s.Where):

@@ -40,7 +40,7 @@ func (w *Window) open() bool { return w.phase <= waiting }
 
 // table is what the merger keeps of a table that is being read.
 type table struct {
-	name    tableName
+	name    Name
 	windows []*Window // open ones, in order of Open
 	key     []string
 	// plan is for the rows of version, the last one seen; ok false means that
@@ -53,8 +53,6 @@ type table struct {
 	known  uint64
 	looked bool
 }
-
-type tableName struct{ database, table string }
 
 // rekey sets the columns of the key. It fails where open windows have others.
 func (t *table) rekey(key []string) bool {
@@ -120,5 +118,5 @@ const (
 
 func (t *table) fault(code, format string, args ...any) *resilience.Error {
 	return resilience.Errorf(resilience.Fatal, code, "merge a chunk", format, args...).
-		WithPlace("table %s.%s", t.name.database, t.name.table)
+		WithPlace("table %s.%s", t.name.Database, t.name.Table)
 }

@@ -1,0 +1,150 @@
+package snapshot
+
+import (
+	"slices"
+	"time"
+
+	"github.com/cdcd-io/cdcd/source"
+)
+
+// Mode is when tables are read that nobody asked for.
+type Mode string
+
+// The modes.
+const (
+	ModeInitial    Mode = "initial"     // every captured table, once
+	ModeNever      Mode = "never"       // none
+	ModeOnly       Mode = "only"        // as initial; the pipeline ends with the last table
+	ModeWhenNeeded Mode = "when_needed" // as initial, and all again after a gap
+)
+
+// Planning is what a plan is made from.
+type Planning struct {
+	Mode  Mode
+	Marks Marks
+	// Tables are the captured tables that exist.
+	Tables []source.TableInfo
+	// Filter is the text of the source's filter, and Match tells whether a
+	// filter of that text lets a table through.
+	Filter string
+	Match  func(filter string, n Name) bool
+	// Where returns the condition for the rows of a table, "" for all; nil: none
+	// has one.
+	Where func(n Name) string
+	Now   time.Time
+}
+
+// Plan says which tables are to be read.
+type Plan struct {
+	// Jobs are the tables to be read, those first that were begun.
+	Jobs []Job
+	// Scope is to be stored if Changed, and the marks with the keys Forget are to
+	// be removed, before anything is handed on under the filter: so a later
+	// planning knows what was left out meanwhile.
+	Scope   Scope
+	Changed bool
+	Forget  []string
+	// Finished is the scope to be stored once no job is left.
+	Finished Scope
+	// Missing are tables that were begun, not ended, and do not exist.
+	Missing []Name
+}
+
+// Job is one table to be read.
+type Job struct {
+	Table source.TableInfo
+	State State // to go on from
+	// Begun says that State, or what it was before the table got another key, is
+	// stored. If not, it is to be stored first; with the cause Gap, in the
+	// transaction that carries the truncate event.
+	Begun bool
+}
+
+// Plan says which tables are to be read, from where. A table is read when it has
+// no state, unless it was created while the pipeline ran, and goes on when its
+// state is not ended. In doubt a table is read: rows that leave twice do no harm,
+// rows that never leave do.
+func (p *Planning) Plan() Plan {
+	plan := Plan{Scope: p.Marks.Scope.narrowed(p.Filter)}
+	plan.Changed = !plan.Scope.equal(p.Marks.Scope)
+	plan.Finished = plan.Scope
+	if p.Mode != ModeNever {
+		plan.Finished.Filters = []string{p.Filter}
+	}
+	exists := map[Name]bool{}
+	for i := range p.Tables {
+		t := &p.Tables[i]
+		exists[Name{t.Database, t.Name}] = true
+		if job, ok := p.job(t); ok {
+			plan.Jobs = append(plan.Jobs, job)
+		}
+	}
+	slices.SortStableFunc(plan.Jobs, func(a, b Job) int { return boolOrder(b.Begun) - boolOrder(a.Begun) })
+	p.rest(&plan, exists)
+	return plan
+}
+
+func boolOrder(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// job returns what is left to be read of a table.
+func (p *Planning) job(t *source.TableInfo) (Job, bool) {
+	n := Name{t.Database, t.Name}
+	s, ok := p.Marks.state(n)
+	if ok && !(s.Ended() && s.Rest) {
+		if s.Ended() || p.Mode == ModeNever && s.Cause != Requested {
+			return Job{}, false
+		}
+		if !slices.Equal(s.Key, t.Key) {
+			s = State{Run: s.Run, Cause: s.Cause, Key: t.Key, Where: s.Where, Rest: s.Rest, Started: s.Started}
+		}
+		return Job{Table: *t, State: s, Begun: true}, true
+	}
+	if p.Mode == ModeNever || !ok && p.covered(n) {
+		return Job{}, false
+	}
+	s = State{Run: p.Marks.NextRun(), Cause: p.cause(), Key: t.Key, Started: stamp(p.Now)}
+	if p.Where != nil {
+		s.Where = p.Where(n)
+	}
+	return Job{Table: *t, State: s}, true
+}
+
+// covered reports that all rows of a table without a state are in the stream.
+func (p *Planning) covered(n Name) bool {
+	for _, f := range p.Marks.Scope.Filters {
+		if !p.Match(f, n) {
+			return false
+		}
+	}
+	return len(p.Marks.Scope.Filters) > 0
+}
+
+func (p *Planning) cause() Cause {
+	switch {
+	case len(p.Marks.Scope.Filters) > 0:
+		return Included
+	case p.Marks.Scope.Gap > 0:
+		return Gap
+	}
+	return Initial
+}
+
+// rest sees to the states of tables that are not read. Those the filter leaves
+// out are forgotten: the stream misses their changes from now on.
+func (p *Planning) rest(plan *Plan, exists map[Name]bool) {
+	for n, s := range p.Marks.States {
+		switch {
+		case !p.Match(p.Filter, n):
+			plan.Forget = append(plan.Forget, MarkKey(n.Database, n.Table))
+		case !exists[n] && !s.Ended():
+			plan.Missing = append(plan.Missing, n)
+		}
+	}
+	slices.Sort(plan.Forget)
+	slices.SortFunc(plan.Missing, Name.compare)
+}
