@@ -102,10 +102,21 @@ func (c *Change) parseValue() error {
 	return nil
 }
 
+// Rules are what the judge holds a log to.
+type Rules struct {
+	ExactlyOnce bool // there are no doubles; else a double must be a replay
+	// InParts is the number of rows above which a transaction may lie in several
+	// Kafka transactions, each with the rows that follow those of the one before;
+	// 0 where none may.
+	InParts uint64
+}
+
 // Check judges all records of the row topics, in the order of each partition.
-// exactlyOnce forbids doubles; otherwise a double must be a replay.
-func Check(changes []Change, exactlyOnce bool) []Violation {
-	k := &checker{txs: map[uint64]*seenTx{}, parts: map[string]*seenPartition{}, exact: exactlyOnce}
+func Check(changes []Change, rules Rules) []Violation {
+	k := &checker{txs: map[uint64]*seenTx{}, parts: map[string]*seenPartition{}, rules: rules, rows: map[uint64]uint64{}}
+	for i := range changes {
+		k.rows[changes[i].Seq] = max(k.rows[changes[i].Seq], changes[i].Rows)
+	}
 	for i := range changes {
 		k.partition(&changes[i])
 		if changes[i].Row > 0 { // a truncate is no row and goes to every partition
@@ -119,7 +130,8 @@ func Check(changes []Change, exactlyOnce bool) []Violation {
 type checker struct {
 	txs   map[uint64]*seenTx
 	parts map[string]*seenPartition
-	exact bool
+	rows  map[uint64]uint64 // of each transaction, by its own count
+	rules Rules
 	found []Violation
 }
 
@@ -154,14 +166,19 @@ func (k *checker) partition(c *Change) {
 	switch {
 	case c.Offset <= p.offset:
 		k.add("P2", "%s@%d: offsets do not rise after %d", name, c.Offset, p.offset)
-	case c.Seq == p.seq && c.Offset != p.offset+1:
+	case c.Seq == p.seq && c.Offset != p.offset+1 && !k.inParts(c.Seq):
 		k.add("P3", "%s@%d: transaction seq %d is torn by a marker or a stranger after offset %d", name, c.Offset, c.Seq, p.offset)
-	case c.Seq == p.seq && !less(p.row, row) && k.exact:
+	case c.Seq == p.seq && !less(p.row, row) && k.rules.ExactlyOnce:
 		k.add("P2", "%s@%d: row %d.%d of seq %d after row %d.%d", name, c.Offset, c.Row, c.Part, c.Seq, p.row[0], p.row[1])
-	case c.Seq < p.seq && k.exact:
+	case c.Seq < p.seq && k.rules.ExactlyOnce:
 		k.add("P2", "%s@%d: seq falls from %d to %d", name, c.Offset, p.seq, c.Seq)
 	}
 	p.seq, p.offset, p.row = c.Seq, c.Offset, row
+}
+
+// inParts reports whether the transaction may lie in several Kafka transactions.
+func (k *checker) inParts(seq uint64) bool {
+	return k.rules.InParts > 0 && k.rows[seq] > k.rules.InParts
 }
 
 func less(a, b [2]uint64) bool { return a[0] < b[0] || a[0] == b[0] && a[1] < b[1] }
@@ -177,7 +194,7 @@ func (k *checker) transaction(c *Change) {
 	}
 	key := [2]uint64{c.Row, uint64(c.Part)}
 	t.have[key]++
-	if t.have[key] > 1 && k.exact {
+	if t.have[key] > 1 && k.rules.ExactlyOnce {
 		k.add("P4", "row %d.%d of transaction %s (seq %d) came %d times", c.Row, c.Part, c.TxID, c.Seq, t.have[key])
 	}
 	if n, ok := t.of[c.Row]; ok && n != c.Parts {
@@ -293,4 +310,33 @@ func Fold(changes []Change) map[string]map[string]map[string]json.RawMessage {
 		out[topic] = rows
 	}
 	return out
+}
+
+// Parts counts, for each transaction, the most runs of offsets its records have
+// in one partition: 1 where it is whole.
+func Parts(changes []Change) map[uint64]int {
+	type place struct {
+		topic     string
+		partition int
+	}
+	type run struct {
+		seq    uint64
+		offset int64
+		n      int
+	}
+	parts, runs := map[uint64]int{}, map[place]run{}
+	for i := range changes {
+		c := &changes[i]
+		r := runs[place{c.Topic, c.Partition}]
+		switch {
+		case r.n == 0 || r.seq != c.Seq:
+			r.seq, r.n = c.Seq, 1
+		case c.Offset != r.offset+1:
+			r.n++
+		}
+		r.offset = c.Offset
+		runs[place{c.Topic, c.Partition}] = r
+		parts[c.Seq] = max(parts[c.Seq], r.n)
+	}
+	return parts
 }

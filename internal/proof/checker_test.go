@@ -59,18 +59,50 @@ func (l *log) value(id, op string) []byte {
 	return fmt.Appendf(nil, `{"before":%s,"after":%s,"op":%q}`, before, after, op)
 }
 
+// inParts is a history whose last transaction lies in two Kafka transactions.
+func inParts() []Record {
+	h := &log{next: map[string]int64{"a/0": 50, "a/1": 50}}
+	h.tx(9, []string{"a/0 k3 c", "a/1 k6 c", "a/0 k4 c", "a/0 k3 u", "a/1 k6 u"})
+	for i := range h.recs[2:] {
+		h.recs[2+i].Offset++ // a marker lies in front of the third row
+	}
+	return append(history(), h.recs...)
+}
+
 func judge(t *testing.T, recs []Record) []Violation {
+	return judgeBy(t, recs, Rules{ExactlyOnce: true})
+}
+
+func judgeBy(t *testing.T, recs []Record, rules Rules) []Violation {
 	t.Helper()
 	ch, err := ParseChanges(recs)
 	if err != nil {
 		return []Violation{{"format", err.Error()}}
 	}
-	return append(Check(ch, true), CheckVersions(ch, "v")...)
+	return append(Check(ch, rules), CheckVersions(ch, "v")...)
 }
 
 func TestCleanHistoryPasses(t *testing.T) {
 	if v := judge(t, history()); len(v) != 0 {
 		t.Fatalf("violations in a clean history: %v", v)
+	}
+	if v := judgeBy(t, inParts(), Rules{ExactlyOnce: true, InParts: 4}); len(v) != 0 {
+		t.Fatalf("violations in a clean history with a transaction in parts: %v", v)
+	}
+	ch, err := ParseChanges(inParts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if parts := Parts(ch); parts[9] != 2 || parts[1] != 1 || parts[4] != 1 || len(parts) != 5 {
+		t.Errorf("parts: %v", parts)
+	}
+}
+
+// TestSmallTransactionsAreStillWhole: that large ones may come in parts excuses
+// no other.
+func TestSmallTransactionsAreStillWhole(t *testing.T) {
+	if len(judgeBy(t, inParts(), Rules{ExactlyOnce: true, InParts: 5})) == 0 {
+		t.Error("a torn transaction of five rows was not found")
 	}
 }
 
@@ -100,13 +132,15 @@ func TestEveryPlantedFaultIsFound(t *testing.T) {
 		},
 	}
 	for name, fault := range faults {
-		for i := range history() {
-			recs := fault(history(), i)
-			if recs == nil || name == "altered" && string(history()[i].Value[10:14]) == "null" {
-				continue // an insert has no state before it to contradict: the ledger finds it
-			}
-			if len(judge(t, recs)) == 0 {
-				t.Errorf("record %d %s: not found", i, name)
+		for _, clean := range []func() []Record{history, inParts} {
+			for i := range clean() {
+				recs := fault(clean(), i)
+				if recs == nil || name == "altered" && string(clean()[i].Value[10:14]) == "null" {
+					continue // an insert has no state before it to contradict: the ledger finds it
+				}
+				if len(judgeBy(t, recs, Rules{ExactlyOnce: true, InParts: 4})) == 0 {
+					t.Errorf("record %d of %d %s: not found", i, len(clean()), name)
+				}
 			}
 		}
 	}

@@ -28,9 +28,9 @@ func (r *Rig) writing(ctx context.Context, t *testing.T) (stop func()) {
 
 // brokerProxy makes a rig whose daemon reaches the broker through a proxy; the
 // consumer that judges does not.
-func brokerProxy(t *testing.T) (*Rig, *testenv.Proxy, context.Context) {
+func brokerProxy(t *testing.T, o RigOptions) (*Rig, *testenv.Proxy, context.Context) {
 	var proxy *testenv.Proxy
-	o := RigOptions{Kafka: testenv.KafkaOptions{Advertise: func(_ int, addr string) (string, error) {
+	o.Kafka.Advertise = func(_ int, addr string) (string, error) {
 		p, err := testenv.NewProxy(addr, testenv.KafkaProtocol)
 		if err != nil {
 			return "", err
@@ -38,7 +38,7 @@ func brokerProxy(t *testing.T) (*Rig, *testenv.Proxy, context.Context) {
 		proxy = p
 		t.Cleanup(func() { _ = p.Close() })
 		return p.Addr(), nil
-	}}}
+	}
 	r, ctx := newRig(t, o)
 	return r, proxy, ctx
 }
@@ -47,7 +47,7 @@ func brokerProxy(t *testing.T) (*Rig, *testenv.Proxy, context.Context) {
 // comes late, connections that break, a broker that is killed: each while
 // writers write, and nothing is lost, doubled or torn.
 func TestBrokerFaults(t *testing.T) {
-	r, proxy, ctx := brokerProxy(t)
+	r, proxy, ctx := brokerProxy(t, RigOptions{})
 	r.mustStart(t)
 	if err := r.AwaitState(ctx, "running"); err != nil {
 		t.Fatal(err)

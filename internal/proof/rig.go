@@ -21,6 +21,9 @@ type Rig struct {
 	Daemon *Daemon
 	Load   *Workload
 	Socket string
+	// InParts is the number of rows above which the judge lets a transaction lie
+	// in several Kafka transactions; 0 for none.
+	InParts uint64
 }
 
 // RigOptions choose what a rig is made of.
@@ -239,7 +242,7 @@ func (r *Rig) Judge(ctx context.Context, exactlyOnce bool) (Judgement, error) {
 			j.Unknown++
 		}
 	}
-	j.Violations = Check(changes, exactlyOnce)
+	j.Violations = Check(changes, Rules{ExactlyOnce: exactlyOnce, InParts: r.InParts})
 	if exactlyOnce {
 		j.Violations = append(j.Violations, CheckVersions(changes, "ver")...)
 	}

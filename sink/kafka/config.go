@@ -130,9 +130,9 @@ func (c *Config) checkpointTopic() string { return c.transactionalID() + ".check
 // brokers do.
 func (c *Config) deadline() time.Duration { return c.TransactionTimeout * 3 / 4 }
 
-// splitAfter is how old a Kafka transaction gets before it ends inside a source
-// transaction, 0 for never. The brokers have as long as from then to the
-// deadline to take what is under way.
+// splitAfter is how old a Kafka transaction should get that ends inside a source
+// transaction, 0 for never. From then to the deadline is for brokers that slow
+// down.
 func (c *Config) splitAfter() time.Duration {
 	if c.OversizeTransaction != policySplit {
 		return 0

@@ -76,8 +76,8 @@ type machine struct {
 	transactional bool
 	groupBytes    int
 	groupDelay    time.Duration
-	// splitAfter is how old a group may get before it is sealed even inside a
-	// source transaction; 0 for never.
+	// splitAfter is how old a group should be when all of it is acknowledged
+	// that was sealed inside a source transaction; 0 for never.
 	splitAfter time.Duration
 	checkpoint partKey // where the position goes
 	// seal returns the records that end the group: the position and what else
@@ -92,6 +92,7 @@ type machine struct {
 	waiting  []*item      // for the next group
 	group    []*item
 	bytes    int // of the group
+	passed   int // bytes of its items that brokers have acknowledged
 	pending  int // batches of the group not acknowledged
 	phase    phase
 	opened   time.Time // when the group got its first item
@@ -190,13 +191,21 @@ func (m *machine) due() time.Time {
 		if m.splitAfter == 0 || last.part.IsZero() {
 			return time.Time{}
 		}
-		return m.opened.Add(m.splitAfter)
+		return m.splitAt()
 	}
 	due := m.opened.Add(m.groupDelay)
 	if stalled := m.lastPut.Add(inputGap); m.pending == 0 && stalled.Before(due) {
 		return stalled
 	}
 	return due
+}
+
+// splitAt is when a group ends inside a source transaction: as much before
+// splitAfter as what is still on its way will take, at the pace of what got
+// through. That pace is not believed in the first quarter.
+func (m *machine) splitAt() time.Time {
+	share := max(0.25, float64(m.passed)/float64(max(m.bytes, 1)))
+	return m.opened.Add(time.Duration(share * float64(m.splitAfter)))
 }
 
 // inputGap is how long a group with nothing on its way waits for more input:
@@ -318,7 +327,9 @@ func (m *machine) acked(p *partition) *queued {
 	p.busy, p.attempts = false, 0
 	m.pending--
 	for _, it := range q.items {
-		it.pending--
+		if it.pending--; it.pending == 0 {
+			m.passed += it.bytes
+		}
 	}
 	m.list(p)
 	if !m.transactional {
@@ -345,7 +356,7 @@ func (m *machine) nextEnd() bool {
 // ended says that the transaction is committed. The next group forms.
 func (m *machine) ended(now time.Time) error {
 	m.finished = append(m.finished, m.group...)
-	m.group, m.bytes, m.phase = nil, 0, filling
+	m.group, m.bytes, m.passed, m.phase = nil, 0, 0, filling
 	for _, p := range m.members {
 		p.inTxn = false
 	}

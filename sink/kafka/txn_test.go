@@ -49,7 +49,7 @@ func newWorld(t *rapid.T, transactional bool) *world {
 		w.m.splitAfter = 100 * time.Millisecond
 	}
 	w.m.seal = func(group []*item) ([]*batch, error) {
-		if last := group[len(group)-1]; last.open && (last.part.IsZero() || w.m.splitAfter == 0 || w.now.Sub(w.m.opened) < w.m.splitAfter) {
+		if last := group[len(group)-1]; last.open && (last.part.IsZero() || w.m.splitAfter == 0 || w.now.Sub(w.m.opened) < w.m.splitAfter/4) {
 			t.Fatal("a group was sealed inside a source transaction")
 		}
 		w.pending += len(group)
@@ -316,8 +316,8 @@ func TestGroupsLeaveWhenNothingArguesForWaiting(t *testing.T) {
 		{"the transaction is not open yet", true, false, -1, 0, false},
 		{"nothing came after all", false, false, inputGap, 0, true},
 		{"inside a transaction", true, true, time.Hour, 0, false},
-		{"inside a transaction, in parts", true, true, time.Minute - 1, time.Minute, false},
-		{"inside a transaction, in parts, late", true, true, time.Minute, time.Minute, true},
+		{"inside a transaction, in parts", true, true, time.Minute - 1, 4 * time.Minute, false},
+		{"inside a transaction, in parts, nothing got through", true, true, time.Minute, 4 * time.Minute, true},
 		{"behind a transaction, in parts", false, false, 0, time.Minute, false},
 	}
 	for _, tt := range tests {
@@ -341,6 +341,43 @@ func TestGroupsLeaveWhenNothingArguesForWaiting(t *testing.T) {
 				t.Errorf("due at %s", m.due())
 			}
 		})
+	}
+}
+
+// TestPartsLeaveTimeForWhatIsOnItsWay: a group that is to end inside a source
+// transaction is sealed the earlier, the more of it has not got through.
+func TestPartsLeaveTimeForWhatIsOnItsWay(t *testing.T) {
+	start, data := time.Unix(1000, 0), &topic{name: "a", leaders: []int32{0}, maxBytes: 1 << 20}
+	m := newMachine(true, 1<<20, 50*time.Millisecond, partKey{&topic{name: "ck", leaders: []int32{0}}, 0})
+	m.splitAfter = time.Minute
+	m.seal = func([]*item) ([]*batch, error) { return nil, nil }
+	for i := range 4 {
+		it := quietItem(false, true)
+		it.bytes = 1000
+		it.unit.batches = []batch{smallBatchOf(data, 0, int64(i), "k")}
+		it.unit.batches[0].small = false
+		if err := m.put(it, start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.joined(m.nextJoin())
+	for passed, want := range []time.Duration{15, 15, 30, 45, 60} {
+		if passed > 0 {
+			if _, parts := m.nextProduce(1, func(int32) bool { return true }); len(parts) != 1 {
+				t.Fatalf("%d partitions", len(parts))
+			}
+			m.acked(m.partition(partKey{data, 0}))
+		}
+		if got := m.due().Sub(start); got != want*time.Second {
+			t.Errorf("%d of 4 got through: sealed after %s, want %ds", passed, got, want)
+		}
+	}
+	if err := m.settle(start.Add(time.Minute)); err != nil || m.phase != sealed {
+		t.Errorf("phase %d, %v", m.phase, err)
+	}
+	m.nextEnd()
+	if err := m.ended(start.Add(time.Minute)); err != nil || m.passed != 0 {
+		t.Errorf("%d bytes of the next group got through: %v", m.passed, err)
 	}
 }
 
