@@ -39,47 +39,53 @@ const columnsQuery = `SELECT TABLE_NAME, COLUMN_NAME, IS_NULLABLE, LOWER(DATA_TY
 	IFNULL(CHARACTER_OCTET_LENGTH, 0), IFNULL(NUMERIC_PRECISION, 0), IFNULL(NUMERIC_SCALE, 0), IFNULL(DATETIME_PRECISION, 0)
 	FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION`
 
+const tableQuery = `SELECT TABLE_NAME, TABLE_TYPE, IFNULL(ENGINE, ''), IFNULL(AVG_ROW_LENGTH, 0)
+	FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s`
+
 // lookUp asks the server for the definition of a table. A table whose
 // definition is what known was made of keeps known's version.
 func (q *session) lookUp(ctx context.Context, database, table string, known *definition) (*definition, error) {
-	name := quoteName(database) + "." + quoteName(table)
-	columns, err := q.ask(ctx, fmt.Sprintf(columnsQuery, textLiteral(database), textLiteral(table)))
+	kind, err := q.told(ctx, tableQuery, database, table)
 	if err != nil {
 		return nil, err
 	}
-	// The server may compare names more loosely than it keeps them apart.
-	columns = slices.DeleteFunc(columns, func(c []string) bool { return c[0] != table })
-	if len(columns) == 0 {
-		return nil, q.whyNoColumns(ctx, database, table)
+	columns, err := q.told(ctx, columnsQuery, database, table)
+	if err != nil {
+		return nil, err
 	}
-	indexes, err := q.ask(ctx, "SHOW INDEX FROM "+name)
+	if len(kind) == 0 || len(columns) == 0 {
+		return nil, q.whyNotTold(ctx, database, table)
+	}
+	indexes, err := q.ask(ctx, "SHOW INDEX FROM "+quoteName(database)+"."+quoteName(table))
 	if err != nil {
 		return nil, tableError(err, database, table)
 	}
 	for _, x := range indexes {
 		x[6] = "" // the cardinality, which is only an estimate
 	}
-	told := fmt.Sprint(columns, indexes)
+	if q.flavor == event.MariaDB {
+		columns = append(columns, hiddenColumns(columns, indexes, kind[0][1], kind[0][2])...)
+	}
+	told := fmt.Sprintf("%q %q", columns, indexes)
 	if known != nil && known.told == told {
 		return known, nil
 	}
-	d := &definition{told: told, indexes: indexesFrom(indexes, func(column string) bool {
+	d := &definition{told: told, rowSize: int(number(kind[0][3])), indexes: indexesFrom(indexes, func(column string) bool {
 		return q.source.filter.excluded(database, table, column)
 	})}
-	if err := d.build(q, database, table, columns); err != nil {
-		return nil, err
-	}
-	status, err := q.row(ctx, fmt.Sprintf("SELECT IFNULL(AVG_ROW_LENGTH, 0) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s",
-		textLiteral(database), textLiteral(table)))
-	if err == nil && len(status) > 0 {
-		d.rowSize = int(number(status[0]))
-	}
-	return d, err
+	return d, d.build(q, database, table, columns)
 }
 
-// whyNoColumns finds out why the server shows no columns: the table is not
+// told asks for what information_schema has on a table. The server may compare
+// names more loosely than it keeps them apart.
+func (q *session) told(ctx context.Context, query, database, table string) (rows, error) {
+	r, err := q.ask(ctx, fmt.Sprintf(query, textLiteral(database), textLiteral(table)))
+	return slices.DeleteFunc(r, func(line []string) bool { return line[0] != table }), err
+}
+
+// whyNotTold finds out why the server tells nothing of a table: it is not
 // there, or the account may not see it.
-func (q *session) whyNoColumns(ctx context.Context, database, table string) error {
+func (q *session) whyNotTold(ctx context.Context, database, table string) error {
 	_, err := q.ask(ctx, "SELECT 1 FROM "+quoteName(database)+"."+quoteName(table)+" LIMIT 0")
 	if err != nil {
 		return tableError(err, database, table)
@@ -116,7 +122,7 @@ func (d *definition) build(q *session, database, table string, columns rows) err
 			told: toldColumnFrom(line), flavor: q.flavor, to: &t.Columns[i], step: &d.layout.steps[i],
 			place: database + "." + table + "." + line[1],
 		}
-		c.to.Excluded = q.source.filter.excluded(database, table, line[1])
+		c.to.Excluded = c.told.extra == hashColumn || q.source.filter.excluded(database, table, line[1])
 		if err := c.column(); err != nil {
 			return err
 		}
@@ -125,6 +131,9 @@ func (d *definition) build(q *session, database, table string, columns rows) err
 		}
 	}
 	t.Key = d.primaryKey()
+	if end := slices.IndexFunc(columns, func(c []string) bool { return c[6] == rowEnd }); end >= 0 && len(t.Key) > 0 {
+		t.Key = append(t.Key, end) // which MariaDB adds to every unique key
+	}
 	return nil
 }
 
@@ -173,8 +182,8 @@ type chunkCompiler struct {
 func (c *chunkCompiler) column() error {
 	c.to.Name = c.told.name
 	c.to.Nullable = c.told.nullable == "YES"
-	c.to.Invisible = strings.Contains(c.told.extra, "INVISIBLE")
-	c.to.Unsigned = strings.Contains(c.told.columnType, "unsigned")
+	c.to.Invisible = c.flavor == event.MySQL && strings.Contains(c.told.extra, "INVISIBLE") // MariaDB does not log it
+	c.to.Unsigned = strings.HasSuffix(c.told.columnType, " unsigned") || strings.HasSuffix(c.told.columnType, " zerofill")
 	if !c.types() && !c.to.Excluded {
 		return c.unsupported(binlog.CodeColumnType, "column type %s", c.told.columnType)
 	}
@@ -270,11 +279,21 @@ func (c *chunkCompiler) strings() bool {
 		c.to.Length = c.told.octets
 	case "tinyblob", "blob", "mediumblob", "longblob":
 		c.set(event.TypeBytes, chunkBytes, wireString)
+	case "uuid", "inet6", "inet4":
+		c.set(event.TypeBinary, chunkBytes, wireString)
+		c.to.Length = mariaBinary[c.told.dataType]
+	case "vector":
+		c.set(event.TypeBytes, chunkBytes, wireString)
+		c.to.Length = c.told.octets
+		return c.flavor == event.MariaDB
 	default:
 		return false
 	}
 	return true
 }
+
+// mariaBinary are the types of MariaDB that are bytes in its log, and how many.
+var mariaBinary = map[string]int{"uuid": 16, "inet6": 16, "inet4": 4}
 
 func (c *chunkCompiler) set(t event.Type, op chunkOp, kind wireKind) {
 	c.to.Type, c.step.op, c.kind = t, op, kind
@@ -315,8 +334,11 @@ func (c *chunkCompiler) text() error {
 	if charset == "utf8" {
 		charset = "utf8mb3" // its name before MySQL 8.0.30 and MariaDB 10.6
 	}
-	decoder, ok := binlog.TextDecoderOf(charset)
 	labelled := c.to.Type == event.TypeEnum || c.to.Type == event.TypeSet
+	if labelled && charset == "" {
+		charset = "binary" // which MySQL does not tell
+	}
+	decoder, ok := binlog.TextDecoderOf(charset)
 	if !ok && !(labelled && charset == "binary") {
 		return c.unsupported(binlog.CodeCharset, "character set %s", charset)
 	}
@@ -370,8 +392,11 @@ func unescaped(c byte) byte {
 // the step expects.
 func (c *chunkCompiler) expr() string {
 	name := quoteName(c.told.name)
-	if c.to.Type == event.TypeEnum || c.to.Type == event.TypeSet {
-		return "CAST(" + name + " AS UNSIGNED)"
+	switch {
+	case c.to.Type == event.TypeEnum || c.to.Type == event.TypeSet:
+		return "CAST(" + name + " AS UNSIGNED) | 0" // 64 bits, on MariaDB too
+	case mariaBinary[c.told.dataType] > 0:
+		return fmt.Sprintf("CAST(%s AS BINARY(%d))", name, c.to.Length)
 	}
 	return name
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/internal/testenv"
+	"github.com/cdcd-io/cdcd/internal/testenv/typematrix"
 )
 
 func TestMain(m *testing.M) { os.Exit(testenv.Main(m)) }
@@ -69,18 +70,18 @@ func runMatrix(t *testing.T, m *testenv.MySQL) ([]byte, matrixRecord) {
 	exec("SET sql_mode = ''")
 	exec("FLUSH BINARY LOGS")
 	record := matrixRecord{}
-	for i, c := range matrixCases() {
-		if c.only != "" && c.only != m.Flavor().String() {
+	for i, c := range typematrix.Cases() {
+		if c.Only != "" && c.Only != m.Flavor().String() {
 			continue
 		}
 		table := fmt.Sprintf("t%03d", i)
-		exec(fmt.Sprintf("CREATE TABLE %s (id INT PRIMARY KEY, v %s)", table, c.decl))
+		exec(fmt.Sprintf("CREATE TABLE %s (id INT PRIMARY KEY, v %s)", table, c.Decl))
 		var rows []string
-		for j, v := range append(c.values, "NULL") {
+		for j, v := range append(c.Values, "NULL") {
 			rows = append(rows, fmt.Sprintf("(%d, %s)", j+1, v))
 		}
 		exec(fmt.Sprintf("INSERT INTO %s VALUES %s", table, strings.Join(rows, ",")))
-		get := c.get
+		get := c.Get
 		if get == "" {
 			get = "v"
 		}
@@ -88,7 +89,7 @@ func runMatrix(t *testing.T, m *testenv.MySQL) ([]byte, matrixRecord) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		column := matrixColumn{Decl: c.decl}
+		column := matrixColumn{Decl: c.Decl}
 		for r := range shown.RowNumber() {
 			column.Values = append(column.Values, cell(t, shown, r))
 		}

@@ -55,10 +55,12 @@ func dateTimeValue(b []byte) int64 {
 func clockOK(hour, minute, second int64) bool { return hour < 24 && minute < 60 && second < 60 }
 
 // timestampValue reads big-endian seconds since the epoch, then the fraction.
+// MariaDB stores fractions of the epoch's own second, so only 0 is the zero
+// timestamp.
 func timestampValue(b []byte) int64 {
 	micros, ok := fraction(b[4:])
 	seconds := int64(bigEndian(b[:4]))
-	if !ok || seconds == 0 && micros != 0 {
+	if !ok {
 		return invalid
 	}
 	return seconds*1_000_000 + micros
