@@ -207,6 +207,7 @@ type memory struct {
 	batches  int
 	connects int
 	mute     bool   // acknowledge nothing
+	waiting  error  // what a mute one gives as its reason
 	away     bool   // Connect waits
 	inside   bool   // the last batch was open
 	torn     int    // batches that end nothing and are not open, behind one that is
@@ -296,6 +297,13 @@ func (m *memory) run(q chan memoryBatch) {
 		}
 		b.done(sink.Ack{}, failed)
 	}
+}
+
+// Retrying implements Retrier.
+func (m *memory) Retrying() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.waiting
 }
 
 func (m *memory) muted() bool {

@@ -239,20 +239,24 @@ func (l *line) sinkPulse() pulse {
 		p.doing = working
 	}
 	p.beats = acked
-	if l.sinkRetrying() {
+	if l.sinkRetrying() != nil {
 		p.doing = retrying
 	}
 	return p
 }
 
-func (l *line) sinkRetrying() bool {
+func (l *line) sinkRetrying() error {
 	r, ok := l.p.deps.Sink.(Retrier)
-	return ok && r.Retrying()
+	if !ok {
+		return nil
+	}
+	return r.Retrying()
 }
 
-// Retrier is an optional interface of a sink that retries in place: while
-// Retrying, silence is no stall.
-type Retrier interface{ Retrying() bool }
+// Retrier is an optional interface of a sink that retries in place. Retrying is
+// the error that it waits out, nil for none; meanwhile silence is no stall. It
+// is called from any goroutine.
+type Retrier interface{ Retrying() error }
 
 func (l *line) stalled(name string) error {
 	l.p.deps.Log.Error("stage makes no progress, the line restarts", "stage", name, "goroutines", goroutines())
@@ -284,7 +288,8 @@ func (l *line) fill(s *Status) {
 	s.RingBytes, s.SpillBytes, s.SpilledTx = st.Bytes, st.SpillBytes, st.SpilledTxs
 	s.LastEvent = time.Unix(0, l.lastSeen.Load())
 	s.LagSeconds = l.acks.lag(time.Now()).Seconds()
-	if s.State == Running && l.sinkRetrying() {
+	if err := l.sinkRetrying(); err != nil && s.State == Running {
 		s.State = Retrying
+		s.explain(err)
 	}
 }

@@ -276,6 +276,24 @@ func TestStallRestartsThenStops(t *testing.T) {
 	})
 }
 
+// TestSinkThatWaitsSaysWhy: what a sink repeats in place is no stall, and the
+// status has its reason.
+func TestSinkThatWaitsSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, repeat(5, 1)...)
+		f.cfg.StallAfter = 5 * time.Second
+		f.dst.mute = true
+		f.dst.waiting = resilience.Errorf(resilience.Transient, "not_enough_replicas", "produce", "two are away").WithHint("start them")
+		f.start(t)
+		time.Sleep(time.Minute)
+		if s := f.p.Status(); s.State != Retrying || s.ErrorCode != "not_enough_replicas" || s.Hint != "start them" || s.Error == "" || s.Ready {
+			t.Errorf("status %+v", s)
+		}
+		f.hard()
+		<-f.result
+	})
+}
+
 // TestGiantAmongTiny: a transaction many times the memory there is passes
 // between tiny ones, and neither budget is overdrawn by more than a unit.
 func TestGiantAmongTiny(t *testing.T) {

@@ -153,15 +153,21 @@ func (p *Pipeline) Status() Status {
 	if s.pos.GTIDs != nil {
 		out.GTIDs = s.pos.GTIDs.String()
 	}
-	if s.err != nil {
-		f := resilience.Found(s.err)
-		out.Error, out.ErrorCode, out.Hint = f.Text, f.Code, f.Fix
-	}
+	out.explain(s.err)
 	if s.line != nil {
 		s.line.fill(&out)
 	}
 	out.Ready = out.State == Running && !out.stale(p.cfg.StallAfter)
 	return out
+}
+
+// explain shows an error, if there is one.
+func (s *Status) explain(err error) {
+	if err == nil {
+		return
+	}
+	f := resilience.Found(err)
+	s.Error, s.ErrorCode, s.Hint = f.Text, f.Code, f.Fix
 }
 
 // stale reports that a running pipeline neither heard of its source nor, with

@@ -14,7 +14,9 @@ import (
 
 // testSystem is a system with an environment of its own.
 func testSystem() *system {
-	return &system{env: func(name string) (string, bool) { return "secret", name == "CDCD_MYSQL_PASSWORD" }}
+	return &system{env: func(name string) (string, bool) {
+		return "secret", name == "CDCD_MYSQL_PASSWORD" || name == "CDCD_KAFKA_PASSWORD"
+	}}
 }
 
 func effectiveOf(t *testing.T, path string) string {

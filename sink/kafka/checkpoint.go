@@ -82,6 +82,9 @@ func (l *checkpointLog) read(ctx context.Context, settled bool) error {
 		end, err = l.offset(ctx, isolation)
 		return err
 	})
+	if err == nil && end == 0 && !settled {
+		err = l.fetch(ctx) // that we may not read shall show at the first start, not at the second
+	}
 	for err == nil && l.next < end {
 		err = l.c.patiently(ctx, func() error { return l.fetch(ctx) })
 	}
@@ -110,7 +113,7 @@ func (l *checkpointLog) listOffset(ctx context.Context, isolation int8, at int64
 	}
 	p := &topics[0].Partitions[0]
 	if p.ErrorCode != 0 {
-		return 0, kafka.Error(p.ErrorCode)
+		return 0, l.c.denied(kafka.Error(p.ErrorCode), l.topic)
 	}
 	return p.Offset, nil
 }
@@ -140,7 +143,7 @@ func (l *checkpointLog) fetch(ctx context.Context) error {
 		return l.rewind(ctx)
 	}
 	if p.ErrorCode != 0 {
-		return kafka.Error(p.ErrorCode)
+		return l.c.denied(kafka.Error(p.ErrorCode), l.topic)
 	}
 	return l.take(p)
 }

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -13,7 +12,6 @@ import (
 	kafka "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	meta "github.com/segmentio/kafka-go/protocol/metadata"
-	"github.com/segmentio/kafka-go/sasl"
 )
 
 // DialFunc opens a connection to a broker.
@@ -23,7 +21,9 @@ type DialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 // deadline, and close ends all connections at once, so that nothing of an old
 // line lives on. Safe for concurrent use.
 type cluster struct {
+	cfg       *Config
 	addr      net.Addr
+	dialer    *dialer
 	transport *kafka.Transport
 	client    *kafka.Client
 	timeout   time.Duration
@@ -33,6 +33,7 @@ type cluster struct {
 	mu        sync.Mutex
 	conns     map[net.Conn]struct{}
 	refreshed time.Time
+	renewal   time.Time // when connections must be replaced; zero for never
 }
 
 // The transport's own defaults are for long-lived consumers: it learns of a
@@ -45,36 +46,27 @@ const (
 )
 
 func newCluster(cfg *Config, dial DialFunc) (*cluster, error) {
-	tlsConfig, err := cfg.TLS.config()
+	login, err := newLogin(&cfg.SASL)
 	if err != nil {
 		return nil, err
 	}
-	mechanism, err := cfg.SASL.mechanism()
-	if err != nil {
-		return nil, err
-	}
-	c := &cluster{addr: kafka.TCP(cfg.Brokers...), timeout: cfg.RequestTimeout, conns: map[net.Conn]struct{}{}}
+	c := &cluster{cfg: cfg, addr: bootstrap(cfg.Brokers), timeout: cfg.RequestTimeout, conns: map[net.Conn]struct{}{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if dial == nil {
 		dial = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
 	}
-	c.transport = c.newTransport(cfg, dial, tlsConfig, mechanism)
-	c.client = &kafka.Client{Addr: c.addr, Transport: c.transport}
-	return c, nil
-}
-
-func (c *cluster) newTransport(cfg *Config, dial DialFunc, t *tls.Config, m sasl.Mechanism) *kafka.Transport {
-	return &kafka.Transport{
-		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := dial(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			return c.track(conn)
-		},
-		DialTimeout: cfg.DialTimeout, IdleTimeout: connIdle, MetadataTTL: metadataTTL,
-		ClientID: cfg.ClientID, TLS: t, SASL: m, Context: c.ctx,
+	c.dialer = &dialer{cfg: cfg, login: login, expires: c.expires, tcp: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return c.track(conn)
+	}}
+	c.transport = &kafka.Transport{
+		Dial: c.dialer.dial, DialTimeout: cfg.DialTimeout, IdleTimeout: connIdle, MetadataTTL: metadataTTL, ClientID: cfg.ClientID, Context: c.ctx,
 	}
+	c.client = &kafka.Client{Addr: c.addr, Transport: c}
+	return c, nil
 }
 
 // track remembers the connection until it is closed.
@@ -114,6 +106,31 @@ func (c *cluster) close() {
 	c.transport.CloseIdleConnections()
 }
 
+// expires notes that brokers end the session of a connection. They would hang
+// up on a request: a time before that the connections are replaced.
+func (c *cluster) expires(end time.Time) {
+	renewal := time.Now().Add(time.Until(end) * 3 / 4)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.renewal.IsZero() || renewal.Before(c.renewal) {
+		c.renewal = renewal
+	}
+}
+
+// RoundTrip implements kafka.RoundTripper.
+func (c *cluster) RoundTrip(ctx context.Context, addr net.Addr, req kafka.Request) (kafka.Response, error) {
+	c.mu.Lock()
+	due := !c.renewal.IsZero() && !time.Now().Before(c.renewal)
+	if due {
+		c.renewal = time.Time{}
+	}
+	c.mu.Unlock()
+	if due {
+		c.transport.CloseIdleConnections() // those in use finish first
+	}
+	return c.transport.RoundTrip(ctx, addr, req)
+}
+
 // refresh makes the next request look up the cluster's layout anew. Calls in
 // quick succession count as one.
 func (c *cluster) refresh() {
@@ -150,7 +167,7 @@ func (c *cluster) withTimeout(ctx context.Context) (context.Context, context.Can
 func (c *cluster) roundTrip(ctx context.Context, req protocol.Message) (protocol.Message, error) {
 	ctx, cancel := c.withTimeout(ctx)
 	defer cancel()
-	res, err := c.transport.RoundTrip(ctx, c.addr, req)
+	res, err := c.RoundTrip(ctx, c.addr, req)
 	return res, c.explain(ctx, err)
 }
 
@@ -175,10 +192,15 @@ func (c *cluster) metadata(ctx context.Context, topics ...string) (*meta.Respons
 	return res.(*meta.Response), nil
 }
 
-// freshMetadata asks the brokers, not the cache.
-func (c *cluster) freshMetadata(ctx context.Context, topics ...string) (*meta.Response, error) {
-	c.transport.CloseIdleConnections()
-	return c.metadata(ctx, topics...)
+// askForMetadata asks a broker, not the cache, also for what we may do.
+func (c *cluster) askForMetadata(ctx context.Context, topics ...string) (*meta.Response, error) {
+	ctx, cancel := c.withTimeout(ctx)
+	defer cancel()
+	res, err := c.dialer.ask(ctx, &meta.Request{TopicNames: topics, IncludeTopicAuthorizedOperations: true})
+	if err != nil {
+		return nil, c.explain(ctx, err)
+	}
+	return res.(*meta.Response), nil
 }
 
 // configs returns settings of a topic or, for kafka.ResourceTypeBroker, of a
@@ -218,7 +240,7 @@ func (c *cluster) create(ctx context.Context, name string, partitions, replicati
 		return c.explain(ctx, err)
 	}
 	if err := res.Errors[name]; err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
-		return err
+		return c.denied(err, name)
 	}
 	return nil
 }

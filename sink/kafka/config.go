@@ -240,25 +240,30 @@ func (t *TLS) validate() error {
 	return nil
 }
 
-func (t *TLS) config() (*tls.Config, error) {
-	if !t.Enabled {
-		return nil, nil
+// config builds the TLS configuration for one broker.
+func (t *TLS) config(address string) (*tls.Config, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
+	if t.ServerName != "" {
+		host = t.ServerName
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
 	if t.CA != "" {
 		pem, err := os.ReadFile(t.CA)
 		if err != nil {
-			return nil, fmt.Errorf("read tls.ca: %w", err)
+			return nil, fmt.Errorf("%w: %w", errTLSFiles, err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca: %s holds no certificate", t.CA)
+			return nil, fmt.Errorf("%w: %s holds no certificate", errTLSFiles, t.CA)
 		}
 	}
 	if t.Cert != "" {
 		cert, err := tls.LoadX509KeyPair(t.Cert, t.Key)
 		if err != nil {
-			return nil, fmt.Errorf("read tls.cert and tls.key: %w", err)
+			return nil, fmt.Errorf("%w: %w", errTLSFiles, err)
 		}
 		c.Certificates = []tls.Certificate{cert}
 	}
@@ -275,20 +280,29 @@ func (s *SASL) validate() error {
 		if s.User == "" {
 			return errors.New("sasl.user: is missing")
 		}
+		if _, err := s.mechanism(); err != nil {
+			return err
+		}
 	default:
 		return fmt.Errorf("sasl.mechanism: must be plain, scram-sha-256 or scram-sha-512, not %q", s.Mechanism)
 	}
 	return nil
 }
 
+// mechanism never shows the password: the library's errors do.
 func (s *SASL) mechanism() (sasl.Mechanism, error) {
+	algorithm := scram.SHA256
 	switch s.Mechanism {
+	case "":
+		return nil, nil
 	case "plain":
 		return plain.Mechanism{Username: s.User, Password: s.Password}, nil
-	case "scram-sha-256":
-		return scram.Mechanism(scram.SHA256, s.User, s.Password)
 	case "scram-sha-512":
-		return scram.Mechanism(scram.SHA512, s.User, s.Password)
+		algorithm = scram.SHA512
 	}
-	return nil, nil
+	m, err := scram.Mechanism(algorithm, s.User, s.Password)
+	if err != nil {
+		return nil, errors.New("sasl.password: it or the user holds a character that SCRAM does not allow (RFC 4013), such as a control character")
+	}
+	return m, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	kafka "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
+	meta "github.com/segmentio/kafka-go/protocol/metadata"
 
 	"github.com/cdcd-io/cdcd/checkpoint"
 	"github.com/cdcd-io/cdcd/resilience"
@@ -45,6 +46,21 @@ func (l *line) refuseNewer(ctx context.Context, settled bool) error {
 	return err
 }
 
+// reach sees that brokers talk to us, and what they say of their cluster.
+func (l *line) reach(ctx context.Context) (*meta.Response, error) {
+	var res *meta.Response
+	err := l.checkVersions(ctx)
+	if err == nil {
+		res, err = l.cluster.metadata(ctx)
+	}
+	if err != nil {
+		ctx, cancel := l.cluster.withTimeout(ctx)
+		defer cancel()
+		err = l.cluster.dialer.loginWanted(ctx, err)
+	}
+	return res, classify(err, "connect", l.cluster.String())
+}
+
 // checkVersions refuses brokers that cannot tell an old owner from a new one.
 func (l *line) checkVersions(ctx context.Context) error {
 	ctx, cancel := l.cluster.withTimeout(ctx)
@@ -54,7 +70,7 @@ func (l *line) checkVersions(ctx context.Context) error {
 		err = res.Error
 	}
 	if err != nil {
-		return classify(l.cluster.explain(ctx, err), "connect", l.cluster.String())
+		return l.cluster.explain(ctx, err)
 	}
 	for _, k := range res.ApiKeys {
 		if k.ApiKey == int(protocol.InitProducerId) && k.MaxVersion >= 3 {
@@ -79,7 +95,7 @@ func (l *line) checkpointTopic(ctx context.Context, mirror checkpoint.Checkpoint
 				WithHint("restore the topic; if its cluster is a new one, %s", resilience.StartOver)
 		}
 		r := l.cfg.CreateTopics.Replication
-		if err = l.cluster.create(ctx, name, 1, r, checkpointTopicConfig); err == nil {
+		if err = l.cluster.create(ctx, name, 1, r, l.cfg.checkpointSettings()); err == nil {
 			m, err = awaitTopic(ctx, l.cluster, name)
 		}
 	}

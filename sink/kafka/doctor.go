@@ -36,6 +36,7 @@ func (s *Sink) Doctor(ctx context.Context) []resilience.Finding {
 	if e.reach(ctx) {
 		e.transactions()
 		e.replication()
+		e.transactionalID(ctx)
 		e.checkpointTopic(ctx)
 		e.dataTopics(ctx)
 	}
@@ -48,12 +49,8 @@ func (e *examination) add(s resilience.Severity, code, fix, format string, args 
 
 // reach connects and asks what everything else needs.
 func (e *examination) reach(ctx context.Context) bool {
-	err := e.l.checkVersions(ctx)
-	if err == nil {
-		e.meta, err = e.l.cluster.metadata(ctx)
-		err = classify(err, "connect", e.l.cluster.String())
-	}
-	if err != nil {
+	var err error
+	if e.meta, err = e.l.reach(ctx); err != nil {
 		f := resilience.Found(err)
 		e.findings = append(e.findings, f)
 		return false
@@ -64,8 +61,8 @@ func (e *examination) reach(ctx context.Context) bool {
 		e.broker, err = e.l.cluster.configs(ctx, kafka.ResourceTypeBroker, id)
 	}
 	if err != nil {
-		e.add(resilience.Warning, "broker_settings", "allow this user DESCRIBE_CONFIGS on the cluster",
-			"the brokers do not show their settings: %v", err)
+		e.add(resilience.Warning, "broker_settings", e.l.cluster.grant("cluster", "", "DescribeConfigs"),
+			"the brokers do not show their settings, so that part is not checked: %v", err)
 	}
 	return true
 }
@@ -85,42 +82,31 @@ func (e *examination) transactions() {
 	e.add(resilience.Good, "transaction_timeout", "", "transaction_timeout %s is within the brokers' transaction.max.timeout.ms (%s)", resilience.Span(e.cfg.TransactionTimeout), resilience.Span(limit))
 }
 
-// replication looks at what an acknowledgement is worth: with acks=all it means
-// as many copies as min.insync.replicas says.
-func (e *examination) replication() {
-	brokers := len(e.meta.Brokers)
-	if r := e.cfg.CreateTopics.Replication; r > brokers {
-		e.add(resilience.Problem, "replication", fmt.Sprintf("set create_topics.replication to at most %d", brokers),
-			"create_topics.replication is %d and there are %d brokers", r, brokers)
-	}
-	insync, err := strconv.Atoi(e.broker["min.insync.replicas"])
-	if err != nil {
-		return
-	}
-	if brokers > 1 && insync < 2 {
-		e.add(resilience.Warning, "min_insync_replicas", "set min.insync.replicas=2 on the brokers, or on the topics through create_topics.config",
-			"min.insync.replicas is %d: a broker that dies may take acknowledged changes along", insync)
-		return
-	}
-	e.add(resilience.Good, "min_insync_replicas", "", "acks=all waits for %d of %s (min.insync.replicas)", insync, resilience.Count(brokers, "broker"))
-}
-
 // checkpointTopic looks at the topic that holds the position.
 func (e *examination) checkpointTopic(ctx context.Context) {
 	name := e.cfg.checkpointTopic()
-	m, err := describe(ctx, e.l.cluster, name)
+	m, err := describeWith(ctx, e.l.cluster.askForMetadata, name)
+	if err == nil && m == nil {
+		if err = e.couldCreate(ctx, name); err == nil {
+			e.add(resilience.Good, "checkpoint_topic", "", "checkpoint topic %s does not exist yet: the first start makes it", name)
+			return
+		}
+	}
 	if err != nil {
-		e.findings = append(e.findings, resilience.Found(classify(err, "look at checkpoint topic", name)))
+		e.problem(err, "look at checkpoint topic", name)
 		return
 	}
-	if m == nil {
-		e.add(resilience.Good, "checkpoint_topic", "", "checkpoint topic %s does not exist yet: the first start makes it", name)
+	if !e.may(m, kafka.ACLOperationTypeRead, kafka.ACLOperationTypeWrite) {
 		return
 	}
 	if n := len(m.Partitions); n != 1 {
 		e.add(resilience.Problem, "checkpoint_topic_partitions", "a new transactional_id makes a new topic", "checkpoint topic %s has %d partitions, it must have 1", name, n)
 	}
-	if c, err := e.l.cluster.configs(ctx, kafka.ResourceTypeTopic, name, "cleanup.policy"); err == nil && c["cleanup.policy"] != "compact" {
+	c, err := e.l.cluster.configs(ctx, kafka.ResourceTypeTopic, name, "cleanup.policy", keyInSync)
+	if err == nil {
+		e.topicCopies(m, c)
+	}
+	if err == nil && c["cleanup.policy"] != "compact" {
 		e.add(resilience.Problem, "checkpoint_topic_cleanup",
 			alterTopic(name, "cleanup.policy=compact"),
 			"cleanup.policy of checkpoint topic %s is %s: the position will be deleted", name, c["cleanup.policy"])
@@ -140,7 +126,7 @@ func (e *examination) position(ctx context.Context, name string) {
 		err = checkpoint.Verify(cp, e.cfg.Installation, e.cfg.Pipeline)
 	}
 	if err != nil {
-		e.findings = append(e.findings, resilience.Found(err))
+		e.problem(err, "", "")
 		return
 	}
 	e.saved = cp.Saved
@@ -151,7 +137,7 @@ func (e *examination) position(ctx context.Context, name string) {
 func (e *examination) dataTopics(ctx context.Context) {
 	pins, err := e.l.log.partitions()
 	if err != nil {
-		e.findings = append(e.findings, resilience.Found(err))
+		e.problem(err, "", "")
 		return
 	}
 	names := make([]string, 0, len(pins))
@@ -166,7 +152,7 @@ func (e *examination) dataTopics(ctx context.Context) {
 }
 
 func (e *examination) dataTopic(ctx context.Context, ts *topics, name string) {
-	m, err := describe(ctx, e.l.cluster, name)
+	m, err := describeWith(ctx, e.l.cluster.askForMetadata, name)
 	if err == nil && m == nil {
 		if e.cfg.DeletedTopics == policyStop {
 			err = topicDeleted(name)
@@ -175,13 +161,17 @@ func (e *examination) dataTopic(ctx context.Context, ts *topics, name string) {
 		err = ts.checkPin(&topic{name: name, partitions: int32(len(m.Partitions))})
 	}
 	if err != nil {
-		e.findings = append(e.findings, resilience.Found(classify(err, "look at topic", name)))
+		e.problem(err, "look at topic", name)
 		return
 	}
-	c, err := e.l.cluster.configs(ctx, kafka.ResourceTypeTopic, name, "cleanup.policy", "retention.ms", "message.timestamp.type")
+	if m == nil || !e.may(m, kafka.ACLOperationTypeWrite) {
+		return
+	}
+	c, err := e.l.cluster.configs(ctx, kafka.ResourceTypeTopic, name, "cleanup.policy", "retention.ms", "message.timestamp.type", keyInSync)
 	if err != nil {
 		return
 	}
+	e.topicCopies(m, c)
 	if away := time.Since(e.saved); !e.saved.IsZero() && outlived(c, away) {
 		e.add(resilience.Warning, "topic_retention", "before the pipeline starts, "+alterTopic(name, "retention.ms=-1")+", and back once it has caught up",
 			"the position was stored %s ago, and topic %s has retention.ms %s: a record's time is that of its commit, so what was committed meanwhile may be deleted as soon as it is written",

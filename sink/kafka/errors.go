@@ -31,14 +31,15 @@ var codes = map[kafka.Error]struct {
 }{
 	kafka.DuplicateSequenceNumber: {verdict: done},
 
-	kafka.LeaderNotAvailable:           {again, "leader_not_available", ""},
+	kafka.LeaderNotAvailable:           {again, "leader_not_available", hintCopies},
+	offsetNotAvailable:                 {again, "leader_not_available", ""},
 	kafka.NotLeaderForPartition:        {again, "not_leader", ""},
-	kafka.RequestTimedOut:              {again, "request_timed_out", ""},
+	kafka.RequestTimedOut:              {again, "request_timed_out", hintCopies},
 	kafka.BrokerNotAvailable:           {again, "broker_not_available", ""},
 	kafka.ReplicaNotAvailable:          {again, "replica_not_available", ""},
 	kafka.NetworkException:             {again, "network_exception", ""},
-	kafka.NotEnoughReplicas:            {again, "not_enough_replicas", ""},
-	kafka.NotEnoughReplicasAfterAppend: {again, "not_enough_replicas", ""},
+	kafka.NotEnoughReplicas:            {again, "not_enough_replicas", hintCopies},
+	kafka.NotEnoughReplicasAfterAppend: {again, "not_enough_replicas", hintCopies},
 	kafka.KafkaStorageError:            {again, "kafka_storage_error", ""},
 	kafka.FencedLeaderEpoch:            {again, "not_leader", ""},
 	kafka.UnknownLeaderEpoch:           {again, "not_leader", ""},
@@ -49,6 +50,10 @@ var codes = map[kafka.Error]struct {
 	kafka.InvalidProducerEpoch:         {fenced, "producer_fenced", ""},
 	kafka.ProducerFenced:               {fenced, "producer_fenced", ""},
 	kafka.TransactionCoordinatorFenced: {fenced, "producer_fenced", ""},
+
+	kafka.GroupLoadInProgress:          {endLine, "coordinator_not_available", ""},
+	kafka.GroupCoordinatorNotAvailable: {endLine, "coordinator_not_available", hintCopies},
+	kafka.NotCoordinatorForGroup:       {endLine, "coordinator_not_available", ""},
 
 	kafka.OutOfOrderSequenceNumber: {endLine, "out_of_order_sequence", ""},
 	kafka.UnknownProducerId:        {endLine, "unknown_producer_id", ""},
@@ -75,6 +80,8 @@ var codes = map[kafka.Error]struct {
 		"allow this user WRITE and DESCRIBE on the transactional id (kafka-acls.sh --add)"},
 	kafka.SASLAuthenticationFailed: {stop, "authentication_failed",
 		"check sasl.user and sasl.password of this sink"},
+	kafka.IllegalSASLState: {stop, "sasl_unavailable",
+		"this port of the brokers takes no login: use another, or leave sasl of this sink out"},
 	kafka.UnsupportedSASLMechanism: {stop, "sasl_mechanism_unsupported",
 		"check sasl.mechanism of this sink against sasl.enabled.mechanisms of the brokers"},
 	kafka.UnsupportedVersion: {stop, "broker_too_old",
@@ -91,6 +98,13 @@ var codes = map[kafka.Error]struct {
 		"see create_topics.config"},
 }
 
+// offsetNotAvailable is a new leader's answer until it knows what all copies
+// have.
+const offsetNotAvailable kafka.Error = 78
+
+const hintCopies = "too few brokers have a copy of the partition, or one that hangs is still counted among them (min.insync.replicas): start the brokers that are down; " +
+	"cdcd goes on by itself then"
+
 // transactionAbortable is sent by brokers that know the newer transaction flow.
 const transactionAbortable kafka.Error = 120
 
@@ -100,6 +114,10 @@ const hintUnreachable = "start the brokers, or check brokers, tls and sasl of th
 // verdictOf judges an error of a request. What is no answer of the broker is a
 // lost connection or a time-out: it may be repeated where repeating is safe.
 func verdictOf(err error) verdict {
+	var named *resilience.Error
+	if errors.As(err, &named) && named.Class == resilience.Fatal {
+		return stop
+	}
 	var code kafka.Error
 	if errors.As(err, &code) {
 		return codes[code].verdict
@@ -121,6 +139,10 @@ func classify(err error, op, at string) error {
 		e.Class, e.Code, e.Hint = classOfCode(code)
 	case errors.Is(err, context.Canceled):
 		e.Code, e.Hint = "canceled", ""
+	}
+	var d *denial
+	if errors.As(err, &d) {
+		e.Hint = d.hint
 	}
 	return e
 }

@@ -20,6 +20,11 @@ func TestErrorsHaveTheirClass(t *testing.T) {
 	}{
 		{kafka.NotLeaderForPartition, again, resilience.Transient, "not_leader"},
 		{kafka.LeaderNotAvailable, again, resilience.Transient, "leader_not_available"},
+		{kafka.Error(78), again, resilience.Transient, "leader_not_available"},
+		{kafka.NotCoordinatorForGroup, endLine, resilience.Transient, "coordinator_not_available"},
+		{kafka.IllegalSASLState, stop, resilience.Fatal, "sasl_unavailable"},
+		{&answer{kafka.SASLAuthenticationFailed, "no such user"}, stop, resilience.Fatal, "authentication_failed"},
+		{fmt.Errorf("dial: %w", refused("tls_verify", "a:1", io.EOF, "trust it")), stop, resilience.Fatal, "tls_verify"},
 		{kafka.RequestTimedOut, again, resilience.Transient, "request_timed_out"},
 		{kafka.NotEnoughReplicas, again, resilience.Transient, "not_enough_replicas"},
 		{kafka.NotEnoughReplicasAfterAppend, again, resilience.Transient, "not_enough_replicas"},
@@ -52,6 +57,32 @@ func TestErrorsHaveTheirClass(t *testing.T) {
 		if resilience.ClassOf(err) != tt.class || resilience.CodeOf(err) != tt.code {
 			t.Errorf("%v is %s %q, want %s %q", tt.err, resilience.ClassOf(err), resilience.CodeOf(err), tt.class, tt.code)
 		}
+	}
+}
+
+// Whoever has delivered waits for those who change passwords and rules.
+func TestRefusedAccessIsWaitedOutOnceDelivered(t *testing.T) {
+	for _, tt := range []struct {
+		err       error
+		delivered bool
+		class     resilience.Class
+	}{
+		{kafka.SASLAuthenticationFailed, false, resilience.Fatal},
+		{kafka.SASLAuthenticationFailed, true, resilience.Transient},
+		{kafka.TopicAuthorizationFailed, true, resilience.Transient},
+		{refused("tls_client_certificate", "a:1", io.EOF, "renew it"), true, resilience.Transient},
+		{kafka.MessageSizeTooLarge, true, resilience.Fatal},
+		{kafka.ProducerFenced, true, resilience.Fenced},
+		{io.EOF, true, resilience.Transient},
+	} {
+		before := classify(tt.err, "produce", "a/0")
+		after := patient(before, tt.delivered)
+		if resilience.ClassOf(after) != tt.class || resilience.CodeOf(after) != resilience.CodeOf(before) || after.Error() != before.Error() {
+			t.Errorf("delivered %v: %v becomes %s %v", tt.delivered, before, resilience.ClassOf(after), after)
+		}
+	}
+	if patient(nil, true) != nil {
+		t.Error("nil became an error")
 	}
 }
 

@@ -22,16 +22,17 @@ const (
 // the machine asks for and tells it what came of it. One goroutine, run, owns
 // the machine; requests have goroutines of their own, which run joins.
 type line struct {
-	cfg      *Config
-	obs      *Observer
-	waits    *atomic.Bool // shown as Sink.Retrying
-	me       owner
-	era      uint64
-	cluster  *cluster
-	producer *producer
-	topics   *topics
-	log      *checkpointLog
-	m        *machine
+	cfg       *Config
+	obs       *Observer
+	waits     *atomic.Pointer[error] // shown as Sink.Retrying
+	delivered *atomic.Bool           // Sink.delivered
+	me        owner
+	era       uint64
+	cluster   *cluster
+	producer  *producer
+	topics    *topics
+	log       *checkpointLog
+	m         *machine
 
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
@@ -384,6 +385,7 @@ func (l *line) report() {
 			l.advance(it.ends)
 			l.moved = l.moved || len(it.ends) > 0
 		}
+		l.delivered.Store(true)
 		it.tell(nil)
 	}
 }
@@ -453,7 +455,7 @@ func (l *line) finishedDraining() bool {
 // finish ends the loop: requests are joined, and every item that is not done
 // gets the line's first error.
 func (l *line) finish(err error) {
-	err = classify(err, "deliver", "")
+	err = patient(classify(err, "deliver", ""), l.delivered.Load())
 	l.cancel(err) // ends the requests; what is put in meanwhile waits in the inbox
 	l.wg.Wait()
 	if resilience.ClassOf(err) == resilience.Fenced {

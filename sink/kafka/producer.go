@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	kafka "github.com/segmentio/kafka-go"
@@ -60,7 +61,7 @@ func (p *producer) init(ctx context.Context, from session) error {
 		if err == nil {
 			p.session = session{int64(res.Producer.ProducerID), int16(res.Producer.ProducerEpoch)}
 		}
-		return err
+		return p.c.denied(err, "")
 	})
 }
 
@@ -75,13 +76,19 @@ var initAgain = []kafka.Error{
 // nothing was done. Others leave open what was done: those end the line.
 var inTxnAgain = []kafka.Error{kafka.ConcurrentTransactions}
 
-// repeat calls until the answer is none of codes, pausing longer each time.
+// repeat calls until the answer is none of codes, pausing longer each time. When
+// time is up it tells the last answer.
 func (p *producer) repeat(ctx context.Context, codes []kafka.Error, call func() error) error {
+	var last error
 	for pause := pauseMin; ; pause = min(pause*3/2, pauseMax) {
 		err := call()
+		if err != nil && last != nil && !errors.As(err, new(kafka.Error)) {
+			err = fmt.Errorf("%w; then %w", last, err)
+		}
 		if !isOneOf(err, codes) || !sleep(ctx, pause) {
 			return err
 		}
+		last = err
 		if pause == pauseMax && !errors.Is(err, kafka.ConcurrentTransactions) {
 			p.c.refresh()
 		}
@@ -126,24 +133,28 @@ func (p *producer) addPartitions(ctx context.Context, parts []*partition) error 
 		if err != nil {
 			return err
 		}
-		return firstAddError(res)
+		topic, err := firstAddError(res)
+		if err != nil && topic != "" {
+			err = fmt.Errorf("topic %s: %w", topic, err)
+		}
+		return p.c.denied(err, topic)
 	})
 	failpoint.Hit("kafka.partitions.after")
 	return outcomeUnknown(err, "add partitions to transaction", p.id)
 }
 
-// firstAddError returns what counts among the answers: the broker adds all
-// partitions or none, and says of the innocent ones that they were not tried.
-func firstAddError(res *kafka.AddPartitionsToTxnResponse) error {
-	var first error
-	for _, parts := range res.Topics {
+// firstAddError returns what counts among the answers, and of which topic: the
+// broker adds all partitions or none, and says of the innocent ones that they
+// were not tried.
+func firstAddError(res *kafka.AddPartitionsToTxnResponse) (topic string, first error) {
+	for name, parts := range res.Topics {
 		for _, pt := range parts {
 			if pt.Error != nil && (first == nil || errors.Is(first, operationNotAttempted)) {
-				first = pt.Error
+				first, topic = pt.Error, name
 			}
 		}
 	}
-	return first
+	return topic, first
 }
 
 const operationNotAttempted kafka.Error = 55
@@ -161,7 +172,7 @@ func (p *producer) endTxn(ctx context.Context, commit bool) error {
 		if err == nil {
 			err = res.Error
 		}
-		return err
+		return p.c.denied(err, "")
 	})
 	failpoint.Hit("kafka.end.after")
 	return outcomeUnknown(err, "end transaction", p.id)
@@ -192,7 +203,7 @@ func (p *producer) produce(ctx context.Context, batches []*batch) []error {
 	}
 	answers := res.(*produce.Response)
 	for i, b := range batches {
-		out[i] = answerFor(answers, b)
+		out[i] = p.c.denied(answerFor(answers, b), b.topic.name)
 	}
 	return out
 }

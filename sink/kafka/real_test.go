@@ -426,6 +426,7 @@ func findings(r *rig) map[string]resilience.Severity {
 	for _, f := range New(r.cfg, Options{}).Doctor(testContext(r.t)) {
 		r.trace("%s %s: %s (%s)", f.Severity, f.Code, f.Text, f.Fix)
 		all[f.Code] = f.Severity
+		noSecret(r.t, f.Text+f.Fix)
 		if f.Severity != resilience.Good && f.Fix == "" {
 			r.t.Errorf("%s tells no fix: %s", f.Code, f.Text)
 		}

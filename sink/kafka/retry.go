@@ -20,7 +20,8 @@ func (l *line) again(parts []*partition, cause error) {
 		}
 	}
 	attempts := worst.attempts
-	l.waits.Store(true)
+	shown := classify(cause, "produce", place(worst))
+	l.waits.Store(&shown)
 	l.obs.retry(Retry{Op: "produce", At: place(worst), Since: worst.since, Attempts: attempts, Err: cause})
 	l.spawn(func() func() error {
 		sleep(l.ctx, backoff(attempts))
@@ -69,7 +70,7 @@ func (l *line) relocate(parts []*partition, attempts int) error {
 // healed notes that a repeated batch got through.
 func (l *line) healed(p *partition) {
 	if l.retrying--; l.retrying == 0 {
-		l.waits.Store(false)
+		l.waits.Store(nil)
 		l.obs.retry(Retry{Op: "produce", At: place(p), Since: p.since})
 	}
 }

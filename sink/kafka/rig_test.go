@@ -47,28 +47,31 @@ func startBroker(t testing.TB) *realBroker {
 // rig plays the pipeline for one sink: it packs numbered transactions, sends
 // them, and starts anew from what Connect says after an error.
 type rig struct {
-	t       testing.TB
-	b       *realBroker
-	cfg     Config
-	topics  []string
-	rows    func(seq uint64) int // of a transaction
-	sink    *Sink
-	term    uint64
-	cp      checkpoint.Checkpoint // what Connect said
-	next    uint64                // transaction to send
-	mirror  checkpoint.Checkpoint
-	errs    []error // that ended lines
-	txns    atomic.Int64
-	retries atomic.Int64
-	packer  sink.Packer
-	routes  format.Routes
+	t        testing.TB
+	b        *realBroker
+	cfg      Config
+	topics   []string
+	rows     func(seq uint64) int // of a transaction
+	sink     *Sink
+	term     uint64
+	cp       checkpoint.Checkpoint // what Connect said
+	next     uint64                // transaction to send
+	mirror   checkpoint.Checkpoint
+	errs     []error // that ended lines
+	txns     atomic.Int64
+	retries  atomic.Int64
+	repeated map[string]int // errors of requests that were repeated in place, by code; the line's while it runs
+	packer   sink.Packer
+	routes   format.Routes
 }
 
 var rigs int
 
 func newRig(t testing.TB, b *realBroker, change func(*Config)) *rig {
 	t.Helper()
-	b.proxy.Heal()
+	if b.proxy != nil {
+		b.proxy.Heal()
+	}
 	rigs++
 	name := fmt.Sprintf("p%d", rigs)
 	cfg := DefaultConfig()
@@ -81,7 +84,7 @@ func newRig(t testing.TB, b *realBroker, change func(*Config)) *rig {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, b: b, cfg: cfg, term: 1, topics: []string{name + ".a", name + ".b"}, rows: func(seq uint64) int { return int(seq % 5) }}
+	r := &rig{t: t, b: b, repeated: map[string]int{}, cfg: cfg, term: 1, topics: []string{name + ".a", name + ".b"}, rows: func(seq uint64) int { return int(seq % 5) }}
 	t.Cleanup(r.close)
 	return r
 }
@@ -102,8 +105,14 @@ func testContext(t testing.TB) context.Context {
 func (r *rig) open() error {
 	if r.sink == nil {
 		r.sink = New(r.cfg, Options{Observer: Observer{
-			Retry: func(x Retry) { r.retries.Add(1); r.trace("retry %+v", x) },
-			Txn:   func(_, _ time.Duration, _, _ int) { r.txns.Add(1) },
+			Retry: func(x Retry) {
+				r.retries.Add(1)
+				r.trace("retry %+v", x)
+				if x.Err != nil {
+					r.repeated[resilience.CodeOf(classify(x.Err, "", ""))]++
+				}
+			},
+			Txn: func(_, _ time.Duration, _, _ int) { r.txns.Add(1) },
 		}})
 		r.packer = r.sink.Packer()
 	}
@@ -224,8 +233,13 @@ const patience = 60 * time.Second
 // way, and fails the test on an error that waiting does not heal.
 func (r *rig) deliver(to uint64, burst int) {
 	r.t.Helper()
+	r.goOn(r.open(), to, burst)
+}
+
+// goOn is deliver on a line that is there, or ended with err.
+func (r *rig) goOn(err error, to uint64, burst int) {
+	r.t.Helper()
 	for until := time.Now().Add(patience); time.Now().Before(until); {
-		err := r.open()
 		if err == nil {
 			err = r.send(to, burst)
 		}
@@ -238,6 +252,7 @@ func (r *rig) deliver(to uint64, burst int) {
 			r.t.Fatalf("%s %s: %v", resilience.ClassOf(err), resilience.CodeOf(err), err)
 		}
 		time.Sleep(200 * time.Millisecond)
+		err = r.open()
 	}
 	r.t.Fatalf("no end of errors within %s: %v", patience, r.errs[len(r.errs)-1])
 }
@@ -265,6 +280,13 @@ func (r *rig) checkAtLeast(last uint64, once bool) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.judge(recs, last, once)
+}
+
+// judge compares the records of the rig's topics among recs.
+func (r *rig) judge(recs []testenv.Record, last uint64, once bool) {
+	r.t.Helper()
+	recs = slices.DeleteFunc(slices.Clone(recs), func(rec testenv.Record) bool { return !slices.Contains(r.topics, rec.Topic) })
 	seen := map[string]int{}
 	newest := map[string][2]uint64{} // seq and row by topic and partition
 	for _, rec := range recs {

@@ -23,9 +23,11 @@ type Sink struct {
 	opts     Options
 	instance string
 	pool     *unitPool
-	retrying atomic.Bool
-	facts    atomic.Pointer[lineFacts]
-	current  atomic.Pointer[topics]
+	retrying atomic.Pointer[error]
+	// delivered says that this process has written something: see patient.
+	delivered atomic.Bool
+	facts     atomic.Pointer[lineFacts]
+	current   atomic.Pointer[topics]
 
 	line    *line
 	started bool // the line's goroutine runs
@@ -62,16 +64,22 @@ func (s *Sink) topic(name string) (*topic, error) {
 	if ts == nil {
 		return nil, notConnected()
 	}
-	return ts.topic(name)
+	t, err := ts.topic(name)
+	return t, s.patient(err)
 }
 
 func notConnected() error {
 	return resilience.Errorf(resilience.Transient, "not_connected", "deliver", "the sink is not connected")
 }
 
-// Retrying tells that batches are being repeated in place: silence is no stall
-// then. Safe for concurrent use.
-func (s *Sink) Retrying() bool { return s.retrying.Load() }
+// Retrying is the error for which batches are being repeated in place, nil for
+// none: silence is no stall then. Safe for concurrent use.
+func (s *Sink) Retrying() error {
+	if err := s.retrying.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
 
 // Connect implements sink.Sink. The steps and their order are explained in
 // DESIGN.md.
@@ -89,7 +97,7 @@ func (s *Sink) Connect(ctx context.Context, term uint64, cp checkpoint.Checkpoin
 	got, err := s.connect(ctx, l, cp)
 	if err != nil {
 		l.cluster.close()
-		return checkpoint.Checkpoint{}, err
+		return checkpoint.Checkpoint{}, s.patient(err)
 	}
 	s.line, s.started = l, false
 	s.current.Store(l.topics)
@@ -104,7 +112,7 @@ func (s *Sink) newLine() (*line, error) {
 	}
 	s.era++
 	return &line{
-		cfg: &s.cfg, obs: &s.opts.Observer, waits: &s.retrying, me: owner{s.term, s.instance}, era: s.era, cluster: c,
+		cfg: &s.cfg, obs: &s.opts.Observer, waits: &s.retrying, delivered: &s.delivered, me: owner{s.term, s.instance}, era: s.era, cluster: c,
 		producer: &producer{c: c, id: s.cfg.transactionalID(), timeout: s.cfg.TransactionTimeout, transactional: s.cfg.exactlyOnce()},
 		log:      newCheckpointLog(c, s.cfg.checkpointTopic()),
 	}, nil
@@ -112,7 +120,7 @@ func (s *Sink) newLine() (*line, error) {
 
 func (s *Sink) connect(ctx context.Context, l *line, cp checkpoint.Checkpoint) (checkpoint.Checkpoint, error) {
 	var none checkpoint.Checkpoint
-	if err := l.checkVersions(ctx); err != nil {
+	if _, err := l.reach(ctx); err != nil {
 		return none, err
 	}
 	t, err := l.checkpointTopic(ctx, cp)
@@ -194,7 +202,7 @@ func (s *Sink) endLine(ctx context.Context, how lineEnd) error {
 	}
 	s.line = nil
 	s.current.Store(nil)
-	defer s.retrying.Store(false)
+	defer s.retrying.Store(nil)
 	var err error
 	if s.started && how == drain {
 		err = l.drain(ctx)

@@ -153,13 +153,16 @@ func topicDeleted(name string) error {
 }
 
 // describe asks the brokers for a topic; nil means that there is none. What
-// the transport's cache does not have is looked up anew once.
+// the transport's cache does not have is asked for by name: then brokers also
+// tell that a topic is none of our business, and do not hide it.
 func describe(ctx context.Context, c *cluster, name string) (*meta.ResponseTopic, error) {
 	m, err := describeWith(ctx, c.metadata, name)
 	if err == nil && m == nil {
-		m, err = describeWith(ctx, c.freshMetadata, name)
+		if m, err = describeWith(ctx, c.askForMetadata, name); m != nil {
+			c.transport.CloseIdleConnections() // it shall know the topic too
+		}
 	}
-	return m, err
+	return m, c.denied(err, name)
 }
 
 type metadataFunc func(ctx context.Context, topics ...string) (*meta.Response, error)
