@@ -39,7 +39,11 @@ type Record struct {
 	// records (a key change, a delete with tombstone) numbers them Part 1..Parts.
 	Ordinal     uint64
 	Part, Parts uint16
-	Headers     []Header // the encoder's own, beside those of the sink
+	// Oversize is set where an emitter had no room for the row (see Oversize):
+	// the size in bytes that the whole record would have had. This one then holds
+	// the columns of the key only.
+	Oversize int
+	Headers  []Header // the encoder's own, beside those of the sink
 	// Broadcast sends a copy to every partition of the route (TRUNCATE).
 	Broadcast bool
 }
@@ -47,9 +51,24 @@ type Record struct {
 // Emitter receives records in order.
 type Emitter interface {
 	// Emit takes the record; it keeps none of its bytes. An error ends the
-	// piece and the pipeline's line.
+	// piece and the pipeline's line, but for Oversize.
 	Emit(r *Record) error
 }
+
+// Oversize is the error of an Emitter that has no room for the record of a row,
+// took nothing of it, and takes another in its place: with the same key, the
+// columns of the key only, and Record.Oversize set to Bytes. For an encoder that
+// has no such form it is an error like any other.
+type Oversize struct {
+	Bytes int   // of the record with all that belongs to it
+	Err   error // what the pipeline stops with if nothing smaller comes
+}
+
+// Error implements error.
+func (o *Oversize) Error() string { return o.Err.Error() }
+
+// Unwrap returns the error with its class and hint.
+func (o *Oversize) Unwrap() error { return o.Err }
 
 // Encoder renders pieces. One encoder serves one goroutine; encoders of one
 // pipeline share nothing but their Routes. It renders every piece on its own,

@@ -24,9 +24,15 @@ var formatTable = map[string]func(decode func(any), topic string) formatSpec{
 // formatSpec is how a pipeline of the configuration writes changes.
 type formatSpec struct {
 	json bool // keys and values are JSON
+	// noKeyOnly is why rows cannot be rendered with their key only; zero where
+	// they can.
+	noKeyOnly refusal
 	// encoders returns what makes the encoders of a pipeline.
 	encoders func(d formatDeps) encoders
 }
+
+// refusal is a setting that keeps something from being done, and why.
+type refusal struct{ key, why string }
 
 // encoders makes an encoder for one worker.
 type encoders func(*format.Routes, event.Flavor) format.Encoder
@@ -57,20 +63,25 @@ func debeziumFormat(decode func(any), topic string) formatSpec {
 		c.Topic = topic
 	}
 	decode(&c)
-	return formatSpec{json: true, encoders: func(d formatDeps) encoders {
+	spec := formatSpec{json: true}
+	if c.Schemas {
+		spec.noKeyOnly = refusal{"schemas", "a schema promises columns that such rows lack"}
+	}
+	spec.encoders = func(d formatDeps) encoders {
 		stats := &debezium.Stats{}
 		d.metrics.CounterFunc("cdcd_encode_invalid_dates_total", "Dates rendered that no calendar has.", d.pipeline,
 			func() float64 { return float64(stats.InvalidDates.Load()) })
 		return func(r *format.Routes, f event.Flavor) format.Encoder {
 			return debezium.New(c, debezium.Deps{Source: d.source, Flavor: f, Routes: r, Stats: stats})
 		}
-	}}
+	}
+	return spec
 }
 
 func textFormat(decode func(any), _ string) formatSpec {
 	c := text.DefaultConfig()
 	decode(&c)
-	return formatSpec{encoders: func(d formatDeps) encoders {
+	return formatSpec{noKeyOnly: refusal{"", "lines for people have no such form"}, encoders: func(d formatDeps) encoders {
 		c.Color = d.color
 		return func(r *format.Routes, _ event.Flavor) format.Encoder { return text.New(c, r) }
 	}}

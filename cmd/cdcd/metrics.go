@@ -13,7 +13,8 @@ import (
 // pipeline tells of every sink.
 type sinkMetrics struct {
 	txnOpen, txnEnd, produce *prometheus.HistogramVec
-	records, retries, splits *prometheus.CounterVec
+	records, retries         *prometheus.CounterVec
+	splits, keyOnly          *prometheus.CounterVec
 }
 
 func newSinkMetrics(m *admin.Metrics) *sinkMetrics {
@@ -23,6 +24,7 @@ func newSinkMetrics(m *admin.Metrics) *sinkMetrics {
 		produce: m.Histogram("cdcd_kafka_produce_seconds", "How long the brokers took to acknowledge produce requests."),
 		records: m.Counter("cdcd_kafka_records_total", "Records that the brokers acknowledged."),
 		retries: m.Counter("cdcd_kafka_retries_total", "Requests to brokers that were repeated."),
+		keyOnly: m.Counter("cdcd_kafka_key_only_rows_total", "Records of rows that were too large for their topic and left with their key only."),
 		splits:  m.Counter("cdcd_kafka_splits_total", "Kafka transactions that ended inside a transaction of the source."),
 	}
 }
@@ -34,13 +36,14 @@ func (m *sinkMetrics) kafka(pipeline string) kafka.Observer {
 	}
 	open, end := m.txnOpen.WithLabelValues(pipeline), m.txnEnd.WithLabelValues(pipeline)
 	produce, records, retries := m.produce.WithLabelValues(pipeline), m.records.WithLabelValues(pipeline), m.retries.WithLabelValues(pipeline)
-	splits := m.splits.WithLabelValues(pipeline)
+	splits, keyOnly := m.splits.WithLabelValues(pipeline), m.keyOnly.WithLabelValues(pipeline)
 	return kafka.Observer{
 		Txn: func(opened, ended time.Duration, _, _ int) {
 			open.Observe(opened.Seconds())
 			end.Observe(ended.Seconds())
 		},
-		Split: splits.Inc,
+		Split:   splits.Inc,
+		KeyOnly: keyOnly.Inc,
 		Produced: func(took time.Duration, _, n, _ int) {
 			produce.Observe(took.Seconds())
 			records.Add(float64(n))

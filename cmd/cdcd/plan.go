@@ -87,6 +87,9 @@ func (p *plan) line(l *config.Pipeline) *linePlan {
 	if build := formatTable[l.Format.Kind]; build != nil {
 		lp.format = build(func(target any) { _ = l.Format.Decode(target) }, topic)
 	}
+	if no := lp.format.noKeyOnly; no.why != "" && lp.sink != nil && lp.sink.keyOnly {
+		l.Format.Report(no.key, "does not go with oversize_row: key_only of sink %s: %s", l.Sink, no.why)
+	}
 	return lp
 }
 

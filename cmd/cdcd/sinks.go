@@ -22,11 +22,12 @@ var sinkTable = map[string]func(decode func(any)) sinkSpec{
 
 // sinkSpec is a sink of the configuration, not yet open.
 type sinkSpec struct {
-	topic  string             // template of the names of topics; "" where the sink has none
-	format string             // kind of format it is made for; "" for the usual one
-	shared bool               // several pipelines may deliver to it
-	color  func(*system) bool // whether a person reads it in colour; nil for no
-	open   func(d sinkDeps) sink.Sink
+	topic   string             // template of the names of topics; "" where the sink has none
+	format  string             // kind of format it is made for; "" for the usual one
+	shared  bool               // several pipelines may deliver to it
+	keyOnly bool               // its rows may have to be rendered with their key only
+	color   func(*system) bool // whether a person reads it in colour; nil for no
+	open    func(d sinkDeps) sink.Sink
 }
 
 // sinkDeps are what a sink gets from the pipeline it belongs to.
@@ -70,7 +71,7 @@ func kafkaSink(decode func(any)) sinkSpec {
 	if c.topicError() != nil {
 		c.Topic = "" // told once, here; pipelines need not inherit it
 	}
-	return sinkSpec{topic: c.Topic, shared: c.TransactionalID == "", open: func(d sinkDeps) sink.Sink {
+	return sinkSpec{topic: c.Topic, shared: c.TransactionalID == "", keyOnly: c.KeyOnly(), open: func(d sinkDeps) sink.Sink {
 		own := c.Config
 		own.Installation, own.Pipeline = d.installation, d.pipeline
 		return kafka.New(own, kafka.Options{Observer: d.metrics.kafka(d.pipeline)})

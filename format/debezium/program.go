@@ -13,6 +13,9 @@ type program struct {
 	route  *format.Route
 	fields []field // captured columns in table order
 	key    []field // columns of the key in key order; empty without one
+	// keyColumns are those of the key as images show them, in table order; nil
+	// until a row is too large for its topic.
+	keyColumns []field
 
 	// valueHead is all before the first image: the schema, if any, and `{"before":`.
 	valueHead []byte

@@ -2,6 +2,8 @@ package debezium
 
 import (
 	"bytes"
+	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/cdcd-io/cdcd/event"
@@ -115,26 +117,79 @@ func (e *Encoder) renderKey(buf *[]byte, c *event.RowChange, image []event.Value
 
 // emitRow renders the envelope and emits it. A nil image is null.
 func (e *Encoder) emitRow(c *event.RowChange, out format.Emitter, key []byte, op byte, before, after []event.Value) error {
-	b, ok := append(e.value[:0], e.prog.valueHead...), true
-	if before == nil {
-		b = append(b, "null"...)
-	} else if b, ok = e.appendFields(b, e.prog.fields, before); !ok {
+	form := envelope{e.prog.fields, op, before, after}
+	if err := e.renderRow(c, &form); err != nil {
+		return err
+	}
+	err := e.emit(out, e.prog.route, key, e.value)
+	if err == nil {
+		return nil
+	}
+	return e.emitKeyOnly(err, c, out, key, form)
+}
+
+// emitKeyOnly answers an emitter that has no room for the row with the columns
+// of its key. cause stays where that is not what is wrong, or there is no such
+// form: without a key the row could not be told, and a schema promises columns.
+func (e *Encoder) emitKeyOnly(cause error, c *event.RowChange, out format.Emitter, key []byte, form envelope) error {
+	var room *format.Oversize
+	if !errors.As(cause, &room) || key == nil || e.cfg.Schemas {
+		return cause
+	}
+	var err error
+	if form.fields, err = e.keyColumns(); err != nil {
+		return err
+	}
+	if err := e.renderRow(c, &form); err != nil {
+		return err
+	}
+	e.rec.Oversize = room.Bytes
+	defer func() { e.rec.Oversize = 0 }()
+	return e.emit(out, e.prog.route, key, e.value)
+}
+
+// keyColumns are the columns of the key as images have them. They are compiled
+// when they are first needed.
+func (e *Encoder) keyColumns() ([]field, error) {
+	p := e.prog
+	if p.keyColumns != nil {
+		return p.keyColumns, nil
+	}
+	columns := slices.Sorted(slices.Values(p.table.Key))
+	_, err := e.compileFields(p.table, columns, false, &p.keyColumns)
+	return p.keyColumns, err
+}
+
+// envelope is what renderRow makes the value of a row's record from.
+type envelope struct {
+	fields        []field // that images show
+	op            byte
+	before, after []event.Value
+}
+
+// renderRow renders the envelope into value.
+func (e *Encoder) renderRow(c *event.RowChange, form *envelope) error {
+	b, ok := e.appendImage(append(e.value[:0], e.prog.valueHead...), form.fields, form.before)
+	if !ok {
 		return e.poison(c)
 	}
-	b = append(b, `,"after":`...)
-	if after == nil {
-		b = append(b, "null"...)
-	} else if b, ok = e.appendFields(b, e.prog.fields, after); !ok {
+	if b, ok = e.appendImage(append(b, `,"after":`...), form.fields, form.after); !ok {
 		return e.poison(c)
 	}
 	b = append(b, e.event.head...)
 	b = strconv.AppendUint(b, uint64(c.Row), 10)
 	b = append(b, e.tx.thread...)
 	b = e.appendBlock(b, c)
-	b = append(append(b, `,"op":"`...), op)
-	b = append(append(b, e.tx.clock...), e.prog.tail...)
-	e.value = b
-	return e.emit(out, e.prog.route, key, b)
+	b = append(append(b, `,"op":"`...), form.op)
+	e.value = append(append(b, e.tx.clock...), e.prog.tail...)
+	return nil
+}
+
+func (e *Encoder) appendImage(b []byte, fields []field, image []event.Value) ([]byte, bool) {
+	if image == nil {
+		return append(b, "null"...), true
+	}
+	return e.appendFields(b, fields, image)
 }
 
 // appendBlock appends the place of the row in its transaction.

@@ -346,3 +346,86 @@ func TestTheRestOfATransactionIsAsInTheWhole(t *testing.T) {
 		}
 	}
 }
+
+// narrow is an emitter with room for values of so many bytes.
+type narrow struct {
+	collector
+	room int
+}
+
+func (n *narrow) Emit(r *format.Record) error {
+	if len(r.Value) > n.room && r.Oversize == 0 {
+		return &format.Oversize{Bytes: len(r.Value), Err: resilience.Errorf(resilience.Poison, "no_room", "emit", "%d bytes", len(r.Value))}
+	}
+	return n.collector.Emit(r)
+}
+
+// TestRowsWithoutRoomComeWithTheirKeyOnly: the records around them are as ever,
+// their own too but for the columns that are not in the key.
+func TestRowsWithoutRoomComeWithTheirKeyOnly(t *testing.T) {
+	table := eventtest.Table("shop", "notes", []string{"n", "shop"}, eventtest.Col("shop", event.TypeInt),
+		eventtest.Col("note", event.TypeText), eventtest.Col("n", event.TypeInt))
+	huge := strings.Repeat("x", 5000)
+	row := func(shop, n int64, note string) values {
+		return values{eventtest.Int(shop), eventtest.Text(note), eventtest.Int(n)}
+	}
+	out := &narrow{room: 2000}
+	e := configured(t, plain)
+	piece := eventtest.Piece(eventtest.Tx(1),
+		eventtest.Insert(table, row(1, 2, "small")...), eventtest.Insert(table, row(3, 4, huge)...),
+		eventtest.Update(table, row(1, 2, "small"), row(5, 6, huge)), eventtest.Delete(table, row(3, 4, huge)...),
+		eventtest.Insert(table, row(7, 8, "small")...))
+	if err := e.Encode(piece, out); err != nil {
+		t.Fatal(err)
+	}
+	want := []struct {
+		key, before, after string
+		oversize           bool
+	}{
+		{`{"n":2,"shop":1}`, `null`, `{"shop":1,"note":"small","n":2}`, false},
+		{`{"n":4,"shop":3}`, `null`, `{"shop":3,"n":4}`, true},
+		{`{"n":2,"shop":1}`, `{"shop":1,"note":"small","n":2}`, `null`, false},
+		{`{"n":2,"shop":1}`, ``, ``, false},
+		{`{"n":6,"shop":5}`, `null`, `{"shop":5,"n":6}`, true},
+		{`{"n":4,"shop":3}`, `{"shop":3,"n":4}`, `null`, true},
+		{`{"n":4,"shop":3}`, ``, ``, false},
+		{`{"n":8,"shop":7}`, `null`, `{"shop":7,"note":"small","n":8}`, false},
+	}
+	if len(out.records) != len(want) {
+		t.Fatalf("%d records, want %d:\n%s", len(out.records), len(want), show(out.records))
+	}
+	for i, w := range want {
+		r, size := out.records[i], out.full[i].Oversize
+		images := ""
+		if w.before != "" {
+			images = `{"before":` + w.before + `,"after":` + w.after + `,"source":{`
+		}
+		if text(r.Key) != w.key || r.Value != nil && !strings.HasPrefix(*r.Value, images) || (r.Value == nil) != (images == "") {
+			t.Errorf("record %d is %s, want %s %s", i, show(out.records[i:i+1]), w.key, images)
+		}
+		if (size > 5000) != w.oversize || size != 0 && !w.oversize {
+			t.Errorf("record %d: oversize is %d", i, size)
+		}
+	}
+	if h := out.records[4].Headers; !slices.Equal(h, []string{"__debezium.oldkey", `{"n":2,"shop":1}`}) {
+		t.Errorf("headers of a key change: %v", h)
+	}
+}
+
+// TestRowsThatHaveNoSmallerForm end the piece with the emitter's error.
+func TestRowsThatHaveNoSmallerForm(t *testing.T) {
+	keyless := eventtest.Table("shop", "log", nil, eventtest.Col("line", event.TypeText))
+	huge := eventtest.Text(strings.Repeat("x", 5000))
+	for name, tt := range map[string]struct {
+		e   *Encoder
+		row eventtest.Row
+	}{
+		"no key":  {configured(t, plain), eventtest.Insert(keyless, huge)},
+		"schemas": {configured(t, func(c *Config) { c.Schemas = true }), eventtest.Insert(eventtest.Orders(), eventtest.Int(1), huge)},
+	} {
+		err := tt.e.Encode(eventtest.Piece(eventtest.Tx(1), tt.row), &narrow{room: 2000})
+		if resilience.CodeOf(err) != "no_room" || resilience.ClassOf(err) != resilience.Poison {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

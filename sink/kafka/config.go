@@ -49,7 +49,8 @@ type Config struct {
 	// DeletedTopics is what happens when a topic that was written to is gone:
 	// stop or recreate (then its old records are gone for good).
 	DeletedTopics string `yaml:"deleted_topics"`
-	// OversizeRow says what happens to a record larger than its topic takes: stop.
+	// OversizeRow says what happens to a row whose record is larger than its topic
+	// takes: stop, or key_only, which delivers it with the columns of its key.
 	OversizeRow string `yaml:"oversize_row"`
 	// OversizeTransaction says what happens to a source transaction that does not
 	// end within TransactionTimeout: stop, or split, which delivers it in several
@@ -98,6 +99,7 @@ const (
 	policyFollow   = "follow"
 	policyRecreate = "recreate"
 	policySplit    = "split"
+	policyKeyOnly  = "key_only"
 )
 
 // DefaultConfig returns the defaults.
@@ -129,6 +131,9 @@ func (c *Config) checkpointTopic() string { return c.transactionalID() + ".check
 // deadline is how old a Kafka transaction may get: we end it well before the
 // brokers do.
 func (c *Config) deadline() time.Duration { return c.TransactionTimeout * 3 / 4 }
+
+// KeyOnly tells that rows may leave with the columns of their key only.
+func (c *Config) KeyOnly() bool { return c.OversizeRow == policyKeyOnly }
 
 // splitAfter is how old a Kafka transaction should get that ends inside a source
 // transaction, 0 for never. From then to the deadline is for brokers that slow
@@ -180,7 +185,7 @@ func (c *Config) validateChoices() error {
 	choice("delivery", c.Delivery, ExactlyOnce, AtLeastOnce)
 	choice("partition_change", c.PartitionChange, policyStop, policyFollow)
 	choice("deleted_topics", c.DeletedTopics, policyStop, policyRecreate)
-	choice("oversize_row", c.OversizeRow, policyStop)
+	choice("oversize_row", c.OversizeRow, policyStop, policyKeyOnly)
 	choice("oversize_transaction", c.OversizeTransaction, policyStop, policySplit)
 	return errors.Join(errs...)
 }

@@ -13,6 +13,9 @@ type Observer struct {
 	Txn func(open, end time.Duration, items, bytes int)
 	// Split tells that a Kafka transaction ends inside a source transaction.
 	Split func()
+	// KeyOnly tells of a row that was too large for its topic and leaves with the
+	// columns of its key only. It is called on the encoders' goroutines.
+	KeyOnly func()
 	// Produced tells of an acknowledged produce request.
 	Produced func(took time.Duration, batches, records, bytes int)
 }
@@ -41,6 +44,12 @@ func (o *Observer) txn(open, end time.Duration, items, bytes int) {
 func (o *Observer) split() {
 	if o.Split != nil {
 		o.Split()
+	}
+}
+
+func (o *Observer) keyOnly() {
+	if o.KeyOnly != nil {
+		o.KeyOnly()
 	}
 }
 

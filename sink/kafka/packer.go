@@ -29,6 +29,8 @@ type packer struct {
 	codec      Compression
 	compress   compressor
 	batchBytes int
+	keyOnly    bool // rows that are too large may leave with their key only
+	obs        *Observer
 
 	facts  *lineFacts
 	routes []*packRoute // by format.Route.Index
@@ -142,6 +144,10 @@ func (p *packer) recordHeaders(r *format.Record) {
 		p.scratch = appendOrdinal(p.scratch[:0], r)
 		p.own.add("cdcd.row", p.scratch)
 	}
+	if r.Oversize > 0 {
+		p.scratch = strconv.AppendInt(p.scratch[:0], int64(r.Oversize), 10)
+		p.own.add("cdcd.oversize", p.scratch)
+	}
 	if rows, ends := p.ending.Rows(r); ends {
 		p.scratch = strconv.AppendUint(p.scratch[:0], rows, 10)
 		p.own.add("cdcd.rows", p.scratch)
@@ -178,8 +184,10 @@ func (p *packer) put(rt *packRoute, id int32, r *format.Record) error {
 		size = recordSize(r, 0, 0, &p.common, &p.own)
 	}
 	if n := headerSize + varintLen(int64(size)) + size; n > rt.topic.maxBytes {
-		p.firstErr = p.tooLarge(rt.topic, r, n)
-		return p.firstErr
+		return p.refuse(rt.topic, r, n)
+	}
+	if r.Oversize > 0 {
+		p.obs.keyOnly()
 	}
 	pp.buf = appendRecord(pp.buf, size, r, r.Millis-pp.first, int64(pp.count), &p.common, &p.own)
 	pp.last = max(pp.last, r.Millis)
@@ -299,6 +307,17 @@ func (p *packer) route(r *format.Route) (*packRoute, error) {
 	return rt, nil
 }
 
+// refuse is the answer to a record that is too large for its topic. Nothing of it
+// was taken; where its key says which row it is, the key will do.
+func (p *packer) refuse(t *topic, r *format.Record, size int) error {
+	err := p.tooLarge(t, r, size)
+	if p.keyOnly && r.Ordinal > 0 && r.Oversize == 0 && r.Key != nil && r.Value != nil {
+		return &format.Oversize{Bytes: size, Err: err}
+	}
+	p.firstErr = err
+	return err
+}
+
 func (p *packer) tooLarge(t *topic, r *format.Record, size int) error {
 	e := resilience.Errorf(resilience.Poison, "record_too_large", "pack record",
 		"a record of %d bytes exceeds max.message.bytes = %d of topic %s", size, t.maxBytes, t.name)
@@ -311,7 +330,20 @@ func (p *packer) tooLarge(t *topic, r *format.Record, size int) error {
 	}
 	return e.WithPlace("%s", where).WithHint("raise max.message.bytes of the topic to at least %d: "+
 		"kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics --entity-name %s --add-config max.message.bytes=%d, "+
-		"or leave out the large column (columns.exclude)", size, t.name, size+size/8)
+		"or leave out the large column (columns.exclude)%s", size, t.name, size+size/8, p.orKeyOnly(r))
+}
+
+// orKeyOnly ends the hint at a record that is too large.
+func (p *packer) orKeyOnly(r *format.Record) string {
+	switch {
+	case !p.keyOnly:
+		return ", or let such rows leave with their key only (oversize_row: key_only)"
+	case r.Key == nil:
+		return "; oversize_row: key_only does not help a row without a primary key"
+	case r.Oversize > 0:
+		return "; it does not fit with its key only, either"
+	}
+	return ""
 }
 
 // tableAt finds the table of the row with that number, from 1.

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -35,7 +36,8 @@ func (f *fixedTopics) topic(name string) (*topic, error) {
 func newTestPacker(ts topicSource, codec Compression, batchBytes int) (*packer, *atomic.Pointer[lineFacts]) {
 	facts := &atomic.Pointer[lineFacts]{}
 	facts.Store(&lineFacts{era: 1, term: 42})
-	return &packer{topics: ts, line: facts, pool: &unitPool{}, codec: codec, compress: newCompressor(codec), batchBytes: batchBytes, facts: facts.Load()}, facts
+	return &packer{topics: ts, line: facts, pool: &unitPool{}, codec: codec, compress: newCompressor(codec), batchBytes: batchBytes,
+		obs: &Observer{}, facts: facts.Load()}, facts
 }
 
 func pack(t testing.TB, p *packer) *unit {
@@ -239,6 +241,79 @@ func TestRecordLargerThanItsTopicTakesIsPoison(t *testing.T) {
 	}
 	if u := pack(t, p); len(u.batches) != 1 || u.batches[0].count != 1 {
 		t.Errorf("after an error the packer still holds %+v", u.batches)
+	}
+}
+
+func TestRecordLargerThanItsTopicTakesMayLeaveWithItsKey(t *testing.T) {
+	p, _ := newTestPacker(&fixedTopics{partitions: 1, maxBytes: 2000}, None, 1<<20)
+	told := 0
+	p.keyOnly, p.obs = true, &Observer{KeyOnly: func() { told++ }}
+	rt := (&format.Routes{}).Topic("shop.orders")
+	p.Start(&event.Piece{Tx: tx(5, 4), First: true, Last: true})
+	row := func(ordinal uint64, key string, size, oversize int) error {
+		r := &format.Record{Route: rt, Value: make([]byte, size), Ordinal: ordinal, Oversize: oversize}
+		if key != "" {
+			r.Key = []byte(key)
+		}
+		return p.Emit(r)
+	}
+	for ordinal := range uint64(3) {
+		if err := row(ordinal+1, "k", 100, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := row(4, "k", 3000, 0)
+	var room *format.Oversize
+	if !errors.As(err, &room) || room.Bytes < 3000 || room.Bytes > 3200 || resilience.CodeOf(err) != "record_too_large" {
+		t.Fatalf("got %v", err)
+	}
+	if err := row(4, "k", 10, room.Bytes); err != nil {
+		t.Fatal(err)
+	}
+	recs := recordsOf(t, pack(t, p))[0]
+	if len(recs) != 4 || told != 1 {
+		t.Fatalf("%d records, %d of them with their key only", len(recs), told)
+	}
+	for i, r := range recs {
+		want := "-"
+		if i == 3 {
+			want = strconv.Itoa(room.Bytes)
+		}
+		if got := r.header("cdcd.oversize"); got != want || r.header("cdcd.row") != strconv.Itoa(i+1) {
+			t.Errorf("record %d has the size %s, want %s", i, got, want)
+		}
+	}
+	if got := recs[3].header("cdcd.rows"); got != "4" {
+		t.Errorf("the last record counts %s rows", got)
+	}
+}
+
+// TestWhatItsKeyDoesNotHelp stops by name as without the policy.
+func TestWhatItsKeyDoesNotHelp(t *testing.T) {
+	for name, tt := range map[string]struct {
+		r    format.Record
+		hint string
+	}{
+		"no key":                 {format.Record{Value: make([]byte, 3000), Ordinal: 1}, "without a primary key"},
+		"too large with its key": {format.Record{Key: []byte("k"), Value: make([]byte, 3000), Ordinal: 1, Oversize: 9000}, "with its key only, either"},
+		"tombstone":              {format.Record{Key: make([]byte, 3000), Ordinal: 1}, "max.message.bytes"},
+		"no row":                 {format.Record{Key: []byte("k"), Value: make([]byte, 3000)}, "max.message.bytes"},
+	} {
+		p, _ := newTestPacker(&fixedTopics{partitions: 1, maxBytes: 2000}, None, 1<<20)
+		p.keyOnly = true
+		tt.r.Route = (&format.Routes{}).Topic("shop.orders")
+		p.Start(&event.Piece{Tx: tx(5, 1), First: true, Last: true})
+		err := p.Emit(&tt.r)
+		var room *format.Oversize
+		if errors.As(err, &room) || resilience.CodeOf(err) != "record_too_large" || resilience.ClassOf(err) != resilience.Poison {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !strings.Contains(resilience.HintOf(err), tt.hint) {
+			t.Errorf("%s: the hint is %q", name, resilience.HintOf(err))
+		}
+		if _, err := p.Pack(); err == nil {
+			t.Errorf("%s: Pack forgot the error", name)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ func New(cfg Config, opts Options) *Sink {
 func (s *Sink) Packer() sink.Packer {
 	return &packer{
 		topics: s, line: &s.facts, pool: s.pool, codec: s.cfg.Compression, compress: newCompressor(s.cfg.Compression),
-		batchBytes: s.cfg.BatchBytes, facts: s.facts.Load(),
+		batchBytes: s.cfg.BatchBytes, keyOnly: s.cfg.KeyOnly(), obs: &s.opts.Observer, facts: s.facts.Load(),
 	}
 }
 
