@@ -175,14 +175,7 @@ func TestPurged(t *testing.T) {
 			r.mustRun(ctx, t, 5)
 			r.purge(ctx, t)
 			r.mustStart(t)
-			if err := r.Daemon.Err(); err == nil {
-				t.Error("the daemon ended with status 0")
-			}
-			for _, want := range []string{"binlog_purged", "hint"} {
-				if !strings.Contains(r.Daemon.Log(), want) {
-					t.Errorf("the log does not say %q:\n%s", want, r.Daemon.Log())
-				}
-			}
+			r.wantStop(t, "binlog_purged", "hint")
 		})
 	}
 }

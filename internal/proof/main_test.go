@@ -67,6 +67,24 @@ func (r *Rig) judged(ctx context.Context, t *testing.T, exactlyOnce bool) Judgem
 	return j
 }
 
+// wantStop waits for the daemon to end with an error, and its log to say why.
+func (r *Rig) wantStop(t *testing.T, words ...string) {
+	t.Helper()
+	select {
+	case <-r.Daemon.Done():
+	case <-time.After(awaitLimit):
+		t.Fatalf("the daemon goes on:\n%s", r.Daemon.Log())
+	}
+	if r.Daemon.Err() == nil {
+		t.Error("the daemon ended with status 0")
+	}
+	for _, want := range words {
+		if !strings.Contains(r.Daemon.Log(), want) {
+			t.Errorf("the log does not say %q:\n%s", want, r.Daemon.Log())
+		}
+	}
+}
+
 func (r *Rig) mustRun(ctx context.Context, t *testing.T, n int) {
 	t.Helper()
 	if err := r.Load.Run(ctx, n); err != nil {

@@ -94,14 +94,7 @@ func (r *Rig) otherRowsStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.mustStart(t)
-	if err := r.Daemon.Err(); err == nil {
-		t.Error("the daemon ended with status 0")
-	}
-	for _, want := range []string{"partial_transaction_changed", "tables.include"} {
-		if !strings.Contains(r.Daemon.Log(), want) {
-			t.Errorf("the log does not say %q:\n%s", want, r.Daemon.Log())
-		}
-	}
+	r.wantStop(t, "partial_transaction_changed", "tables.include")
 	if err := os.WriteFile(r.Daemon.Config, text, 0o600); err != nil {
 		t.Fatal(err)
 	}

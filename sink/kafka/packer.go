@@ -69,9 +69,12 @@ type packPart struct {
 	dirty       bool
 }
 
-// idleBuffers bounds how much memory a packer keeps between units, in buffers
-// of at most one batch.
-const idleBuffers = 16
+// What a packer keeps between units is bounded: idleBuffers of about one batch,
+// and the wish for a unit of maxWant. A larger row takes what it needs each time.
+const (
+	idleBuffers = 16
+	maxWant     = 8 << 20
+)
 
 // Start implements sink.Packer.
 func (p *packer) Start(piece *event.Piece) {
@@ -255,7 +258,7 @@ func (p *packer) Pack() (sink.Packed, error) {
 	u, err := p.unit, p.firstErr
 	p.unit = nil
 	if u != nil {
-		p.want = max(arenaFor(len(u.arena)), p.want-p.want/8)
+		p.want = min(max(arenaFor(len(u.arena)), p.want-p.want/8), maxWant)
 	}
 	if err == nil && u == nil {
 		p.follow()
@@ -275,7 +278,7 @@ func (p *packer) Pack() (sink.Packed, error) {
 // drop empties the packer; buffers are kept for the next unit.
 func (p *packer) drop() {
 	for _, pp := range p.dirty {
-		if len(p.idle) < idleBuffers {
+		if len(p.idle) < idleBuffers && cap(pp.buf) <= 2*p.batchBytes {
 			p.idle = append(p.idle, pp.buf[:0])
 		}
 		pp.buf, pp.count, pp.dirty = nil, 0, false

@@ -317,6 +317,24 @@ func TestWhatItsKeyDoesNotHelp(t *testing.T) {
 	}
 }
 
+func TestHugeRecordsLeaveNoMemoryBehind(t *testing.T) {
+	p, _ := newTestPacker(&fixedTopics{partitions: 1, maxBytes: 64 << 20}, None, 1<<20)
+	rt := (&format.Routes{}).Topic("a")
+	for range 3 {
+		if err := p.Emit(&format.Record{Route: rt, Value: make([]byte, 20<<20)}); err != nil {
+			t.Fatal(err)
+		}
+		pack(t, p).release()
+	}
+	kept := p.want + p.pool.bytes
+	for _, b := range p.idle {
+		kept += cap(b)
+	}
+	if kept > maxWant+unitPoolBytes {
+		t.Errorf("%d bytes are kept", kept)
+	}
+}
+
 func TestPackerFollowsTheLine(t *testing.T) {
 	ts := &fixedTopics{partitions: 2, maxBytes: 1 << 20}
 	p, facts := newTestPacker(ts, None, 1<<20)
