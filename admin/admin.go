@@ -25,6 +25,8 @@ type Pipeline interface {
 	Pause() error
 	// Resume lets a paused pipeline, or one that an error stopped, go on.
 	Resume() error
+	// Snapshot starts, pauses, resumes or cancels the reading of tables.
+	Snapshot(ctx context.Context, r pipeline.SnapshotRequest) error
 	// Ends names the source and the sink as the configuration does.
 	Ends() (source, sink string)
 	// Survey is the latest view of the source's log; ok is false while none is known.
@@ -54,7 +56,7 @@ const (
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = time.Minute
 	maxHeader     = 16 << 10
-	maxBody       = 4 << 10
+	maxBody       = 64 << 10
 	stopTimeout   = 2 * time.Second // requests in hand at the end of Serve
 )
 

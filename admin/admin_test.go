@@ -31,6 +31,7 @@ type fake struct {
 	status pipeline.Status
 	survey *source.Survey
 	refuse error
+	asked  pipeline.SnapshotRequest
 }
 
 func (f *fake) Status() pipeline.Status {
@@ -51,6 +52,13 @@ func (f *fake) set(s pipeline.State) error {
 func (f *fake) Pause() error           { return f.set(pipeline.Paused) }
 func (f *fake) Resume() error          { return f.set(pipeline.Running) }
 func (f *fake) Ends() (string, string) { return "shop", "events" }
+
+func (f *fake) Snapshot(_ context.Context, r pipeline.SnapshotRequest) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = r
+	return f.refuse
+}
 
 func (f *fake) Survey() (source.Survey, bool) {
 	if f.survey == nil {

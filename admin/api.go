@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/cdcd-io/cdcd/pipeline"
+	"github.com/cdcd-io/cdcd/resilience"
 	"github.com/cdcd-io/cdcd/source"
 )
 
@@ -78,6 +80,11 @@ func (s *Server) handler(commands bool) http.Handler {
 		}
 		mux.HandleFunc("POST /api/v1/pipelines/{name}/"+verb, h)
 	}
+	snapshot := s.withPipeline(s.snapshot)
+	if !commands {
+		snapshot = refuse
+	}
+	mux.HandleFunc("POST /api/v1/pipelines/{name}/snapshot", snapshot)
 	mux.HandleFunc("/", notFound)
 	return bounded(mux)
 }
@@ -144,6 +151,31 @@ func (s *Server) command(verb string, do func(Pipeline) error) pipelineHandler {
 		s.log.Info("command", "verb", verb, "pipeline", p.Status().Name)
 		writeJSON(w, http.StatusOK, s.info(p))
 	}
+}
+
+// snapshotTimeout bounds how long a request waits for the pipeline to take it.
+const snapshotTimeout = 5 * time.Second
+
+func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, p Pipeline) {
+	var q pipeline.SnapshotRequest
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&q); err != nil {
+		writeError(w, http.StatusBadRequest, APIError{
+			Code: "bad_request", Message: "the body is no snapshot request: " + err.Error(),
+			Hint: `send {"verb": "start", "tables": ["shop.orders"]}; verbs are start, pause, resume and cancel`,
+		})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), snapshotTimeout)
+	defer cancel()
+	if err := p.Snapshot(ctx, q); err != nil {
+		f := resilience.Found(err)
+		writeError(w, http.StatusConflict, APIError{Code: f.Code, Message: f.Text, Hint: f.Fix})
+		return
+	}
+	s.log.Info("command", "verb", "snapshot "+q.Verb, "pipeline", p.Status().Name, "tables", q.Tables, "where", q.Where)
+	writeJSON(w, http.StatusOK, s.info(p))
 }
 
 func refuse(w http.ResponseWriter, _ *http.Request) {

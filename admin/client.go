@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/cdcd-io/cdcd/pipeline"
 )
 
 // clientTimeout bounds one question to the daemon.
@@ -39,27 +42,38 @@ func NewClient(path string) *Client {
 // Report asks how every pipeline is.
 func (c *Client) Report(ctx context.Context) (Report, error) {
 	var r Report
-	err := c.call(ctx, http.MethodGet, "/api/v1/pipelines", &r)
+	err := c.call(ctx, http.MethodGet, "/api/v1/pipelines", nil, &r)
 	return r, err
 }
 
 // Pipeline asks how one pipeline is.
 func (c *Client) Pipeline(ctx context.Context, name string) (PipelineInfo, error) {
 	var info PipelineInfo
-	err := c.call(ctx, http.MethodGet, "/api/v1/pipelines/"+url.PathEscape(name), &info)
+	err := c.call(ctx, http.MethodGet, "/api/v1/pipelines/"+url.PathEscape(name), nil, &info)
 	return info, err
 }
 
 // Command sends "pause" or "resume" to the pipeline and returns how it is then.
 func (c *Client) Command(ctx context.Context, verb, name string) (PipelineInfo, error) {
 	var info PipelineInfo
-	err := c.call(ctx, http.MethodPost, "/api/v1/pipelines/"+url.PathEscape(name)+"/"+verb, &info)
+	err := c.call(ctx, http.MethodPost, "/api/v1/pipelines/"+url.PathEscape(name)+"/"+verb, nil, &info)
+	return info, err
+}
+
+// Snapshot asks the pipeline to start, pause, resume or cancel the reading of
+// tables and returns how it is then.
+func (c *Client) Snapshot(ctx context.Context, name string, r pipeline.SnapshotRequest) (PipelineInfo, error) {
+	var info PipelineInfo
+	body, err := json.Marshal(r)
+	if err == nil {
+		err = c.call(ctx, http.MethodPost, "/api/v1/pipelines/"+url.PathEscape(name)+"/snapshot", body, &info)
+	}
 	return info, err
 }
 
 // call asks and decodes the answer; a refusal comes back as an *APIError.
-func (c *Client) call(ctx context.Context, method, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, "http://cdcd"+path, nil)
+func (c *Client) call(ctx context.Context, method, path string, body []byte, into any) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://cdcd"+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

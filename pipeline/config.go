@@ -35,6 +35,8 @@ type Config struct {
 	StallAfter time.Duration `yaml:"stall_after"`
 	// Buffer is the ring between source and encoders.
 	Buffer txbuffer.Config `yaml:"buffer"`
+	// Snapshot says whether rows that were there before are delivered.
+	Snapshot SnapshotConfig `yaml:"snapshot"`
 }
 
 // DefaultConfig returns the documented defaults.
@@ -46,6 +48,7 @@ func DefaultConfig() Config {
 		IdleInterval: 2 * time.Second,
 		StallAfter:   time.Minute,
 		Buffer:       txbuffer.DefaultConfig(),
+		Snapshot:     DefaultSnapshotConfig(),
 	}
 }
 
@@ -78,6 +81,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Buffer.Validate(); err != nil {
 		bad("buffer", "%w", err)
+	}
+	if err := c.Snapshot.Validate(); err != nil {
+		bad("snapshot", "%w", err)
 	}
 	return errors.Join(errs...)
 }

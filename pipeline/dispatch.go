@@ -27,6 +27,7 @@ type dispatcher struct {
 
 func (l *line) dispatch(ctx context.Context, s *stage) error {
 	defer close(l.order)
+	defer l.calls.close()
 	defer close(l.work)
 	defer s.is(finished)
 	d := &dispatcher{l: l, s: s}
@@ -46,6 +47,11 @@ func (l *line) dispatch(ctx context.Context, s *stage) error {
 
 // step waits for a piece, or for a due time, and sends what is ready on.
 func (d *dispatcher) step(ctx context.Context) error {
+	if !d.inside {
+		if err := d.merge(ctx); err != nil {
+			return err
+		}
+	}
 	if due := d.dueTime(); !due.IsZero() && !time.Now().Before(due) {
 		if err := d.due(ctx); err != nil { // however many pieces wait
 			return err
@@ -67,14 +73,21 @@ func (d *dispatcher) step(ctx context.Context) error {
 	return d.gather(ctx)
 }
 
-// next waits for a piece until the next due time; nil, nil when that came first.
+// next waits for a piece until the next due time, or until a reader of tables
+// asks for something; nil, nil when that came first.
 func (d *dispatcher) next(ctx context.Context) (*event.Piece, error) {
-	due := d.dueTime()
-	if due.IsZero() {
+	if d.inside {
 		return d.l.ring.Next(ctx)
 	}
-	wait, cancel := context.WithDeadline(ctx, due)
+	if p, err := d.l.ring.TryNext(); p != nil || err != nil {
+		return p, err
+	}
+	wait, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if due := d.dueTime(); !due.IsZero() {
+		defer time.AfterFunc(time.Until(due), cancel).Stop()
+	}
+	defer d.l.calls.await(cancel)()
 	p, err := d.l.ring.Next(wait)
 	if err != nil && ctx.Err() == nil && wait.Err() != nil {
 		return nil, nil
@@ -140,6 +153,11 @@ func (d *dispatcher) gather(ctx context.Context) error {
 // transactions would have no unit behind which nothing is open, so no position
 // that may be stored and no end of a Kafka transaction.
 func (d *dispatcher) take(ctx context.Context, p *event.Piece) error {
+	d.l.merger.Pass(p)
+	return d.put(ctx, p)
+}
+
+func (d *dispatcher) put(ctx context.Context, p *event.Piece) error {
 	if !d.inside && !p.Last {
 		if err := d.flush(ctx); err != nil {
 			return err

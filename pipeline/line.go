@@ -35,6 +35,11 @@ type line struct {
 	order chan *unit // dispatch → send, order of the log
 
 	acks   ackBook
+	calls  mailbox // of the readers, run by dispatch
+	chunks *budget // chunks of tables in memory
+	merging
+	progress progress // of snapshots
+
 	stages []*stage // read, dispatch, send, save, encode…: for the watchdog
 
 	readSeq  atomic.Uint64 // read: transactions put into the ring
@@ -78,10 +83,12 @@ func (p *Pipeline) newLine(cp checkpoint.Checkpoint) (*line, error) {
 	}
 	l := &line{
 		p: p, start: cp, ring: ring,
-		out:   newBudget(p.cfg.OutputBytes),
-		free:  make(chan *unit, unitsInFlight),
-		work:  make(chan *unit, unitsInFlight),
-		order: make(chan *unit, unitsInFlight),
+		out:     newBudget(p.cfg.OutputBytes),
+		chunks:  newBudget(p.cfg.Snapshot.BufferBytes),
+		merging: newMerging(cp.Position, p.cfg.Snapshot.TouchedBytes),
+		free:    make(chan *unit, unitsInFlight),
+		work:    make(chan *unit, unitsInFlight),
+		order:   make(chan *unit, unitsInFlight),
 	}
 	for range unitsInFlight {
 		l.free <- newUnit()
@@ -98,7 +105,7 @@ func (l *line) run(soft, hard context.Context) error {
 	ctx, cancel := context.WithCancelCause(hard)
 	defer cancel(nil)
 	g, ctx := errgroup.WithContext(ctx)
-	read, dispatch, send, save := l.stage("read"), l.stage("dispatch"), l.stage("send"), l.stage("save")
+	read, dispatch, send, save, snap := l.stage("read"), l.stage("dispatch"), l.stage("send"), l.stage("save"), l.stage("snapshot")
 
 	start := func(name string, f func() error) {
 		g.Go(func() error { return l.p.guard(name, f) })
@@ -111,6 +118,7 @@ func (l *line) run(soft, hard context.Context) error {
 	}
 	start("send", func() error { return l.send(ctx, send) })
 	start("save", func() error { return l.save(ctx, save) })
+	start("snapshot", func() error { return l.snapshots(ctx, soft, snap) })
 	start("watch", func() error { return l.watch(ctx) })
 	err, joined := l.join(ctx, hard, g)
 	if !joined {
@@ -288,6 +296,7 @@ func (l *line) fill(s *Status) {
 	s.RingBytes, s.SpillBytes, s.SpilledTx = st.Bytes, st.SpillBytes, st.SpilledTxs
 	s.LastEvent = time.Unix(0, l.lastSeen.Load())
 	s.LagSeconds = l.acks.lag(time.Now()).Seconds()
+	s.Snapshot = l.progress.list()
 	if err := l.sinkRetrying(); err != nil && s.State == Running {
 		s.State = Retrying
 		s.explain(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cdcd-io/cdcd/checkpoint"
@@ -42,6 +43,9 @@ type Pipeline struct {
 	// acknowledgement heals the line's, an event the source's.
 	lineRetry, sourceRetry *resilience.Retry
 
+	requests        chan snapshotCall // of operators, to the running line
+	snapshotsPaused atomic.Bool
+
 	mu      sync.Mutex
 	paused  chan struct{} // closed by Resume; nil while not paused
 	stopRun func()        // ends the running line softly; nil while none runs
@@ -60,7 +64,7 @@ func New(cfg Config, d Deps) (*Pipeline, error) {
 	}
 	rc := resilience.DefaultRetryConfig()
 	return &Pipeline{
-		cfg: cfg, deps: d,
+		cfg: cfg, deps: d, requests: make(chan snapshotCall),
 		lineRetry: resilience.NewRetry(rc), sourceRetry: resilience.NewRetry(rc),
 	}, nil
 }

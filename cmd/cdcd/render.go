@@ -94,6 +94,9 @@ func details(p admin.PipelineInfo, now time.Time, color bool) string {
 	if p.SpillBytes > 0 {
 		line(dim, "spill", size(uint64(p.SpillBytes))+" of large transactions on disk")
 	}
+	for _, t := range p.Snapshot {
+		line(dim, "table", tableProgress(t, now))
+	}
 	line(red, "error", p.Error)
 	line(yellow, "hint ", p.Hint)
 	return b.String()

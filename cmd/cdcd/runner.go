@@ -20,6 +20,7 @@ type line interface {
 	Run(soft, hard context.Context) error
 	Pause()
 	Resume()
+	Snapshot(ctx context.Context, r pipeline.SnapshotRequest) error
 	Status() pipeline.Status
 }
 
@@ -143,6 +144,20 @@ func (r *runner) Resume() error {
 		r.current.Resume()
 	}
 	return nil
+}
+
+// Snapshot implements admin.Pipeline.
+func (r *runner) Snapshot(ctx context.Context, q pipeline.SnapshotRequest) error {
+	r.mu.Lock()
+	current, stopped := r.current, r.stopped
+	r.mu.Unlock()
+	switch {
+	case stopped != nil:
+		return errors.New("an error has stopped the pipeline; resume it first")
+	case current == nil:
+		return errors.New("it is only starting")
+	}
+	return current.Snapshot(ctx, q)
 }
 
 // Survey implements admin.Pipeline.

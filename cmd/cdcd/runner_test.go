@@ -45,6 +45,8 @@ func (f *fakeLine) set(p bool) {
 func (f *fakeLine) Pause()  { f.set(true) }
 func (f *fakeLine) Resume() { f.set(false) }
 
+func (f *fakeLine) Snapshot(context.Context, pipeline.SnapshotRequest) error { return nil }
+
 func (f *fakeLine) Status() pipeline.Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()

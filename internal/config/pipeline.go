@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/cdcd-io/cdcd/pipeline"
 )
@@ -16,30 +15,11 @@ type Pipeline struct {
 	Sink string `yaml:"sink"`
 	// Format is how changes are written: the settings of the envelope, and its
 	// kind. Default {kind: debezium}.
-	Format   Section  `yaml:"format"`
-	Snapshot Snapshot `yaml:"snapshot"`
+	Format Section `yaml:"format"`
 	// Line tunes the pipeline; see pipeline.Config.
 	Line pipeline.Config `yaml:",inline"`
 
 	Section *Section `yaml:"-"` // where problems of the pipeline are reported
-}
-
-// Snapshot says whether existing rows are delivered before the changes.
-type Snapshot struct {
-	// Mode is never: changes from the end of the log at the first start, and no
-	// rows that were there before. Default never.
-	Mode string `yaml:"mode"`
-}
-
-// Validate tells what is wrong with the section.
-func (s *Snapshot) Validate() error {
-	switch s.Mode {
-	case "never":
-		return nil
-	case "initial", "always", "when_needed", "schema_only":
-		return fmt.Errorf("mode: %s is not in this release: snapshots come with a later one (write snapshot: {mode: never} to deliver changes only)", s.Mode)
-	}
-	return fmt.Errorf("mode: must be never")
 }
 
 // Validate tells what is wrong with the pipeline by itself.
@@ -136,7 +116,7 @@ func (f *File) absent(path string, kinds []string) Section {
 
 // pipeline decodes one pipeline and follows its references.
 func (f *File) pipeline(s *Section, def pipeline.Config) *Pipeline {
-	p := &Pipeline{Name: s.Name, Section: s, Snapshot: Snapshot{Mode: "never"}, Line: def}
+	p := &Pipeline{Name: s.Name, Section: s, Line: def}
 	_ = s.Decode(p) // its problems are in the file's list
 	f.follow(s, "source", p.Source, f.Sources.Names())
 	f.follow(s, "sink", p.Sink, f.Sinks.Names())

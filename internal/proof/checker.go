@@ -113,12 +113,18 @@ type Rules struct {
 
 // Check judges all records of the row topics, in the order of each partition.
 func Check(changes []Change, rules Rules) []Violation {
-	k := &checker{txs: map[uint64]*seenTx{}, parts: map[string]*seenPartition{}, rules: rules, rows: map[uint64]uint64{}}
+	k := &checker{txs: map[string]*seenTx{}, parts: map[string]*seenPartition{}, rules: rules, rows: map[uint64]uint64{}}
 	for i := range changes {
-		k.rows[changes[i].Seq] = max(k.rows[changes[i].Seq], changes[i].Rows)
+		if changes[i].Op != "r" {
+			k.rows[changes[i].Seq] = max(k.rows[changes[i].Seq], changes[i].Rows)
+		}
 	}
 	for i := range changes {
-		k.partition(&changes[i])
+		if changes[i].Op == "r" {
+			k.read(&changes[i])
+		} else {
+			k.partition(&changes[i])
+		}
 		if changes[i].Row > 0 { // a truncate is no row and goes to every partition
 			k.transaction(&changes[i])
 		}
@@ -128,7 +134,7 @@ func Check(changes []Change, rules Rules) []Violation {
 }
 
 type checker struct {
-	txs   map[uint64]*seenTx
+	txs   map[string]*seenTx // by seq, chunks of a snapshot by their id
 	parts map[string]*seenPartition
 	rows  map[uint64]uint64 // of each transaction, by its own count
 	rules Rules
@@ -137,6 +143,7 @@ type checker struct {
 
 type seenTx struct {
 	id   string
+	seq  uint64
 	rows uint64
 	have map[[2]uint64]int // row and part
 	of   map[uint64]int    // parts of each row
@@ -181,13 +188,35 @@ func (k *checker) inParts(seq uint64) bool {
 	return k.rules.InParts > 0 && k.rows[seq] > k.rules.InParts
 }
 
+// read checks a row of a snapshot. Chunks lie between transactions: they have
+// the seq of the one before, and may not come after a later one.
+func (k *checker) read(c *Change) {
+	name := fmt.Sprintf("%s/%d", c.Topic, c.Partition)
+	p := k.parts[name]
+	if p == nil {
+		k.parts[name] = &seenPartition{seq: c.Seq, offset: c.Offset, row: [2]uint64{^uint64(0)}}
+		return
+	}
+	if c.Seq < p.seq && k.rules.ExactlyOnce {
+		k.add("P2", "%s@%d: a row read at seq %d after a change of seq %d", name, c.Offset, c.Seq, p.seq)
+	}
+	p.offset = c.Offset
+	if c.Seq > p.seq {
+		p.seq, p.row = c.Seq, [2]uint64{^uint64(0)} // no change of that seq may follow
+	}
+}
+
 func less(a, b [2]uint64) bool { return a[0] < b[0] || a[0] == b[0] && a[1] < b[1] }
 
 func (k *checker) transaction(c *Change) {
-	t := k.txs[c.Seq]
+	name := strconv.FormatUint(c.Seq, 10)
+	if c.Op == "r" {
+		name = c.TxID
+	}
+	t := k.txs[name]
 	if t == nil {
-		t = &seenTx{id: c.TxID, have: map[[2]uint64]int{}, of: map[uint64]int{}}
-		k.txs[c.Seq] = t
+		t = &seenTx{id: c.TxID, seq: c.Seq, have: map[[2]uint64]int{}, of: map[uint64]int{}}
+		k.txs[name] = t
 	}
 	if t.id != c.TxID {
 		k.add("P3", "seq %d is claimed by transactions %s and %s", c.Seq, t.id, c.TxID)
@@ -208,7 +237,8 @@ func (k *checker) transaction(c *Change) {
 
 // whole checks that every transaction seen is complete by its own count.
 func (k *checker) whole() {
-	for seq, t := range k.txs {
+	for _, t := range k.txs {
+		seq := t.seq
 		if t.rows == 0 {
 			k.add("P3", "transaction %s (seq %d): the record with the count is missing", t.id, seq)
 			continue
@@ -242,6 +272,9 @@ func CheckVersions(changes []Change, version string) []Violation {
 		}
 		if c.Op == "" || c.Op == "t" || c.Key == nil {
 			continue
+		}
+		if c.Op == "r" {
+			c.Before = c.After // a row that is read is as the last change left it
 		}
 		id := fmt.Sprintf("%s/%d\x00%s", c.Topic, c.Partition, c.Key)
 		prev, seen := last[id]

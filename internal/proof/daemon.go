@@ -147,6 +147,14 @@ type PipelineStatus struct {
 	Seq, ReadSeq                        uint64
 	GTIDs, File                         string
 	Offset                              uint64
+	Snapshot                            []TableProgress
+}
+
+// TableProgress is how far the snapshot of a table is.
+type TableProgress struct {
+	Table string
+	Done  bool
+	Rows  uint64
 }
 
 // Status asks the daemon over its socket.
@@ -172,6 +180,7 @@ func (d *Daemon) Status(ctx context.Context, socket string) ([]PipelineStatus, e
 			ErrorCode                             string `json:"error_code"`
 			Seq, Offset                           uint64
 			ReadSeq                               uint64 `json:"read_seq"`
+			Snapshot                              []TableProgress
 		}
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
@@ -179,7 +188,7 @@ func (d *Daemon) Status(ctx context.Context, socket string) ([]PipelineStatus, e
 	}
 	list := make([]PipelineStatus, len(out.Pipelines))
 	for i, p := range out.Pipelines {
-		list[i] = PipelineStatus{p.Name, p.State, p.Error, p.ErrorCode, p.Hint, p.Seq, p.ReadSeq, p.GTIDs, p.File, p.Offset}
+		list[i] = PipelineStatus{p.Name, p.State, p.Error, p.ErrorCode, p.Hint, p.Seq, p.ReadSeq, p.GTIDs, p.File, p.Offset, p.Snapshot}
 	}
 	return list, nil
 }

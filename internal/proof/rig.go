@@ -210,6 +210,7 @@ func FromEnv(rec testenv.Record) Record {
 // Judgement is what the judge found, with the numbers that show it looked.
 type Judgement struct {
 	Records, Changes, Transactions int
+	Read                           int // rows of snapshots
 	Committed, RolledBack, Unknown int
 	Violations                     []Violation
 }
@@ -229,7 +230,11 @@ func (r *Rig) Judge(ctx context.Context, exactlyOnce bool) (Judgement, error) {
 	j.Records, j.Changes = len(recs), len(changes)
 	seqs := map[uint64]bool{}
 	for _, c := range changes {
-		seqs[c.Seq] = true
+		if c.Op == "r" {
+			j.Read++
+		} else {
+			seqs[c.Seq] = true
+		}
 	}
 	j.Transactions = len(seqs)
 	for _, o := range r.Load.Ledger() {

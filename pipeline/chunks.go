@@ -1,0 +1,232 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cdcd-io/cdcd/internal/failpoint"
+	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/snapshot"
+	"github.com/cdcd-io/cdcd/source"
+)
+
+// windowsAhead is how many chunks of one table may wait for the stream to pass
+// their marks while the next one is read.
+const windowsAhead = 4
+
+// firstChunk is the number of rows a table's first chunk asks for; after it the
+// time a chunk took says how many are right.
+const firstChunk = 1000
+
+// tableRead is the reading of one table in one line. The reader's goroutine owns
+// it, except what is said to be dispatch's.
+type tableRead struct {
+	l      *line
+	info   source.TableInfo
+	conn   source.ChunkReader
+	cancel context.CancelCauseFunc // ends the reading
+
+	after, until []byte           // where the next chunk begins; where the table ended when it was begun
+	where        string           // the condition on the rows
+	rows         int              // to ask for
+	prev         *snapshot.Window // of the chunk before; nil behind what has left for good
+	open         int              // windows whose outcome was not taken
+
+	// outcomes gets one for each window. It has room for all there may be, so
+	// dispatch never waits.
+	outcomes chan outcome
+
+	state snapshot.State // dispatch: what has left so far
+}
+
+// outcome is what became of a window.
+type outcome struct {
+	givenUp snapshot.Reason
+	last    []byte // the key behind what has left
+	end     bool   // all of the table has left
+}
+
+func (t *tableRead) name() string { return t.info.Database + "." + t.info.Name }
+
+// run reads the table to its end.
+func (t *tableRead) run(ctx context.Context, retry *resilience.Retry) error {
+	for {
+		end, err := t.chunk(ctx)
+		switch {
+		case err == nil:
+			retry.Reset()
+		case resilience.CodeOf(err) == source.CodeNoTable:
+			return t.finish(ctx)
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case resilience.ClassOf(err) != resilience.Transient:
+			return err
+		default:
+			t.l.p.deps.Log.Warn("chunk not read, trying again", "table", t.name(), "err", err)
+			if err := retry.Wait(ctx, err); err != nil {
+				return err
+			}
+			end = true // go back to what has left
+		}
+		done, err := t.settle(ctx, end)
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// chunk reads one chunk and gives it to the merger.
+func (t *tableRead) chunk(ctx context.Context) (end bool, err error) {
+	if err := t.l.pace(ctx); err != nil {
+		return false, err
+	}
+	limit := int64(t.l.p.cfg.Snapshot.ChunkBytes)
+	if err := t.l.chunks.reserve(ctx, limit); err != nil {
+		return false, err
+	}
+	w, err := t.window(ctx)
+	if err != nil {
+		t.l.chunks.adjust(-limit)
+		return false, err
+	}
+	failpoint.Hit("snapshot.open")
+	began := time.Now()
+	c, err := t.conn.Read(ctx, source.ChunkRequest{
+		Database: t.info.Database, Table: t.info.Name, Seen: w.Seen, Fresh: w.Fresh,
+		After: t.after, Until: t.until, Where: t.where, Rows: t.rows, Bytes: int(limit),
+	})
+	failpoint.Hit("snapshot.read")
+	t.l.chunks.adjust(int64(c.Bytes) - limit)
+	if err != nil {
+		return false, errors.Join(err, t.l.calls.post(func() { t.drop(w) }))
+	}
+	t.fit(c.Count, time.Since(began))
+	if t.after == nil {
+		t.until = c.Max
+	}
+	t.after, t.prev = c.Last, w
+	return c.End, t.l.calls.post(func() { t.l.deliver(w, c) })
+}
+
+// deliver gives a chunk to the merger, in the dispatch goroutine.
+func (l *line) deliver(w *snapshot.Window, c source.Chunk) {
+	p := l.reads[w]
+	if p == nil { // given up meanwhile
+		l.chunks.adjust(-int64(c.Bytes))
+		return
+	}
+	p.bytes = int64(c.Bytes)
+	l.merger.Read(w, c)
+}
+
+// drop takes a window back whose chunk could not be read.
+func (t *tableRead) drop(w *snapshot.Window) {
+	if t.l.reads[w] == nil {
+		return
+	}
+	delete(t.l.reads, w)
+	t.l.merger.Drop(w)
+	t.outcomes <- outcome{givenUp: snapshot.ByEarlier, last: t.state.After}
+}
+
+// window opens a window in the merger.
+func (t *tableRead) window(ctx context.Context) (*snapshot.Window, error) {
+	reply := make(chan *snapshot.Window, 1)
+	err := t.l.calls.post(func() {
+		w := t.l.merger.Open(t.info.Database, t.info.Name, t.info.Key, t.prev)
+		t.l.reads[w] = &pending{t: t}
+		reply <- w
+	})
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case w := <-reply:
+		t.open++
+		return w, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// fit sets the number of rows of the next chunk by the time of the last one.
+func (t *tableRead) fit(rows int, took time.Duration) {
+	c := &t.l.p.cfg.Snapshot
+	if rows < t.rows || took <= 0 {
+		return // it was cut by bytes, or by the table's end
+	}
+	want := float64(t.rows) * float64(c.ChunkTime) / float64(took)
+	want = min(want, 4*float64(t.rows)) // a cached page is no measure
+	t.rows = max(1, min(int(want), c.ChunkRows))
+}
+
+// settle takes note of what became of the windows. It waits for all of them at
+// the end, and for one when too many are open.
+func (t *tableRead) settle(ctx context.Context, end bool) (done bool, err error) {
+	for t.open > 0 {
+		o, ok, err := t.outcome(ctx, end || t.open >= windowsAhead)
+		if err != nil || !ok {
+			return false, err
+		}
+		if o.givenUp != snapshot.NotGivenUp {
+			return false, t.back(ctx, o)
+		}
+		done = o.end
+	}
+	return done, nil
+}
+
+// outcome returns the next one; ok is false when there is none and wait is too.
+func (t *tableRead) outcome(ctx context.Context, wait bool) (o outcome, ok bool, err error) {
+	select {
+	case o = <-t.outcomes:
+		t.open--
+		return o, true, nil
+	default:
+	}
+	if !wait {
+		return o, false, nil
+	}
+	select {
+	case o = <-t.outcomes:
+		t.open--
+		return o, true, nil
+	case <-ctx.Done():
+		return o, false, context.Cause(ctx)
+	}
+}
+
+// back returns to the place behind the last chunk that left. Windows behind one
+// that was given up are given up too.
+func (t *tableRead) back(ctx context.Context, o outcome) error {
+	t.l.p.deps.Log.Debug("chunk given up, reading it again", "table", t.name(), "why", o.givenUp)
+	if o.givenUp == snapshot.ByBudget {
+		t.rows = max(1, t.rows/2)
+	}
+	for t.open > 0 {
+		var err error
+		if o, _, err = t.outcome(ctx, true); err != nil {
+			return err
+		}
+	}
+	t.after, t.prev = o.last, nil
+	return nil
+}
+
+// finish stores that a table that is gone needs no reading any more.
+func (t *tableRead) finish(ctx context.Context) error {
+	t.l.p.deps.Log.Warn("table is gone, its snapshot ends", "table", t.name())
+	for t.open > 0 {
+		if _, _, err := t.outcome(ctx, true); err != nil {
+			return err
+		}
+	}
+	return t.l.calls.post(func() { t.l.end(t, false) })
+}
+
+// end stores that nothing more of a table is read, in the dispatch goroutine.
+func (l *line) end(t *tableRead, cancelled bool) {
+	t.state.Done, t.state.Cancelled, t.state.Finished = !cancelled, cancelled, time.Now()
+	l.ended = append(l.ended, t)
+}

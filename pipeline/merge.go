@@ -1,0 +1,137 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cdcd-io/cdcd/event"
+	"github.com/cdcd-io/cdcd/internal/failpoint"
+	"github.com/cdcd-io/cdcd/snapshot"
+)
+
+// pieceBytes bounds a piece of snapshot rows.
+const pieceBytes = 1 << 20
+
+// merging is the part of snapshots that belongs to the dispatch goroutine.
+type merging struct {
+	merger *snapshot.Merger
+	reads  map[*snapshot.Window]*pending
+	ended  []*tableRead // whose last state is to be stored
+}
+
+// pending is a window whose outcome is not told yet.
+type pending struct {
+	t     *tableRead
+	bytes int64 // of its chunk, once that was read
+}
+
+func newMerging(pos event.Position, touched int) merging {
+	return merging{merger: snapshot.NewMerger(pos, touched), reads: map[*snapshot.Window]*pending{}}
+}
+
+// merge runs what the readers ask for and hands on the chunks whose marks are
+// passed. Between transactions only.
+func (d *dispatcher) merge(ctx context.Context) error {
+	l := d.l
+	for _, call := range l.calls.take() {
+		call()
+	}
+	for {
+		o, ok := l.merger.Next()
+		if !ok {
+			break
+		}
+		if err := d.decided(ctx, &o); err != nil {
+			return err
+		}
+	}
+	for len(l.ended) > 0 {
+		t := l.ended[0]
+		l.ended = l.ended[1:]
+		if err := d.handOn(ctx, t, &snapshot.Outcome{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decided hands the rows of a window on, or tells its reader that it was given up.
+func (d *dispatcher) decided(ctx context.Context, o *snapshot.Outcome) error {
+	p := d.l.reads[o.Window]
+	if p == nil {
+		return nil // dropped since
+	}
+	delete(d.l.reads, o.Window)
+	d.l.chunks.adjust(int64(o.Bytes) - p.bytes)
+	t := p.t
+	if o.Err != nil {
+		return o.Err
+	}
+	if o.Merged() {
+		t.state = t.state.With(o, time.Now())
+		if err := d.handOn(ctx, t, o); err != nil {
+			return err
+		}
+	}
+	t.outcomes <- outcome{givenUp: o.Reason, last: t.state.After, end: t.state.Done}
+	return nil
+}
+
+// handOn makes a transaction of rows, which may be none, and the table's new
+// state, and puts it into units.
+func (d *dispatcher) handOn(ctx context.Context, t *tableRead, o *snapshot.Outcome) error {
+	failpoint.Hit("snapshot.merge")
+	now := time.Now()
+	mark, err := t.state.Mark(t.info.Database, t.info.Name)
+	if err != nil {
+		return err
+	}
+	d.l.progress.note(t)
+	n := uint64(o.Kept)
+	tx := &event.Tx{
+		Begin: d.l.merger.End(), End: d.l.merger.End(), Commit: now, Micros: true, Received: now, Rows: n, Silent: true,
+		Key:    fmt.Sprintf("snapshot:%s:%d:%d", t.name(), t.state.Run, t.state.Chunks),
+		Tables: []event.TableCount{{Database: t.info.Database, Table: t.info.Name, Rows: n}},
+	}
+	tx.End.Mark = mark
+	for _, p := range d.l.cut(tx, o.Rows) {
+		if err := d.put(ctx, p); err != nil {
+			return err
+		}
+		if d.cur != nil && d.cur.raw >= d.l.p.cfg.UnitBytes {
+			if err := d.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// forget drops the windows of a table.
+func (m *merging) forget(t *tableRead) {
+	for w, p := range m.reads {
+		if p.t == t {
+			delete(m.reads, w)
+			m.merger.Drop(w)
+			t.l.chunks.adjust(-p.bytes)
+		}
+	}
+}
+
+// cut divides rows into pieces, which give their share of the budget back.
+func (l *line) cut(tx *event.Tx, rows []event.RawRows) []*event.Piece {
+	free := func(p *event.Piece) { l.chunks.adjust(-int64(p.Bytes)) }
+	var pieces []*event.Piece
+	p := &event.Piece{Tx: tx, First: true, Free: free}
+	for i := range rows {
+		if p.Bytes > 0 && p.Bytes+len(rows[i].Body) > pieceBytes {
+			pieces = append(pieces, p)
+			p = &event.Piece{Tx: tx, Free: free}
+		}
+		p.Events = append(p.Events, rows[i])
+		p.Bytes += len(rows[i].Body)
+	}
+	p.Last = true
+	return append(pieces, p)
+}

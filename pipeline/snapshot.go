@@ -1,0 +1,318 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/snapshot"
+	"github.com/cdcd-io/cdcd/source"
+)
+
+// snapshots decides which tables a line reads, and owns the goroutines that read
+// them. What an operator asks for comes in here.
+type snapshots struct {
+	l   *line
+	src source.Snapshotter
+
+	queue  []*tableRead          // to be read, in order
+	active map[string]*tableRead // being read, by name
+	ended  chan tableEnd         // from their goroutines
+	wg     sync.WaitGroup
+}
+
+// tableEnd is the end of a goroutine that read a table.
+type tableEnd struct {
+	t   *tableRead
+	err error
+}
+
+// snapshots reads tables until the line ends: those that the mode asks for, and
+// those that an operator does. A chunk that has not left when the line ends is
+// read again by the next one.
+func (l *line) snapshots(ctx, soft context.Context, s *stage) error {
+	defer s.is(finished)
+	src, ok := l.p.deps.Source.(source.Snapshotter)
+	if !ok {
+		return nil
+	}
+	reading, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(soft, func() { cancel(errLineEnds) })()
+	l.calls.onClose(func() { cancel(errLineEnds) })
+
+	sn := &snapshots{l: l, src: src, active: map[string]*tableRead{}, ended: make(chan tableEnd)}
+	err := sn.run(reading)
+	cancel(errLineEnds)
+	sn.join()
+	if ctx.Err() == nil && errors.Is(context.Cause(reading), errLineEnds) && errors.Is(err, errLineEnds) {
+		return nil
+	}
+	return err
+}
+
+func (s *snapshots) run(ctx context.Context) error {
+	if err := s.plan(ctx); err != nil {
+		return err
+	}
+	for {
+		s.startNext(ctx)
+		select {
+		case e := <-s.ended:
+			delete(s.active, e.t.name())
+			if e.err != nil && !errors.Is(e.err, errCancelled) {
+				return e.err
+			}
+		case q := <-s.l.p.requests:
+			q.reply <- s.handle(ctx, q.SnapshotRequest)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// join waits for the goroutines, which ctx has ended.
+func (s *snapshots) join() {
+	go func() { s.wg.Wait(); close(s.ended) }()
+	for range s.ended {
+	}
+}
+
+// plan asks the source which tables there are, until it answers, and enters
+// those that are to be read.
+func (s *snapshots) plan(ctx context.Context) error {
+	retry := resilience.NewRetry(resilience.DefaultRetryConfig())
+	for {
+		tables, err := s.src.Tables(ctx)
+		if err == nil {
+			return s.enter(tables)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		s.l.p.deps.Log.Warn("tables not listed, trying again", "err", err)
+		if err := retry.Wait(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *snapshots) newRead(info source.TableInfo, state snapshot.State) *tableRead {
+	return &tableRead{
+		l: s.l, info: info, state: state, where: state.Where, after: state.After, until: state.Until,
+		rows: min(firstChunk, s.l.p.cfg.Snapshot.ChunkRows), outcomes: make(chan outcome, windowsAhead+1),
+	}
+}
+
+// enter queues the tables that are to be read.
+func (s *snapshots) enter(tables []source.TableInfo) error {
+	if s.l.p.cfg.Snapshot.Mode == SnapshotNever {
+		return nil
+	}
+	for _, info := range tables {
+		value, known := s.l.start.Position.Marks[snapshot.MarkKey(info.Database, info.Name)]
+		if !known {
+			s.queue = append(s.queue, s.newRead(info, s.newState(info, snapshot.Initial, "")))
+			continue
+		}
+		state, err := snapshot.DecodeState(value)
+		if err != nil {
+			return err
+		}
+		t := s.newRead(info, state)
+		s.l.progress.note(t)
+		if !state.Ended() {
+			s.queue = append(s.queue, t)
+		}
+	}
+	return nil
+}
+
+func (s *snapshots) newState(info source.TableInfo, cause snapshot.Cause, where string) snapshot.State {
+	if where == "" {
+		where = s.l.p.cfg.Snapshot.Where[info.Database+"."+info.Name]
+	}
+	return snapshot.State{Run: 1, Cause: cause, Key: info.Key, Where: where, Started: time.Now()}
+}
+
+// begin queues a table that an operator wants read.
+func (s *snapshots) begin(info source.TableInfo, where string) {
+	s.queue = append(s.queue, s.newRead(info, s.newState(info, snapshot.Requested, where)))
+}
+
+// startNext begins to read as many tables as may be read at once.
+func (s *snapshots) startNext(ctx context.Context) {
+	for len(s.active) < s.l.p.cfg.Snapshot.Readers && len(s.queue) > 0 {
+		t := s.queue[0]
+		s.queue = s.queue[1:]
+		s.active[t.name()] = t
+		reading, cancel := context.WithCancelCause(ctx)
+		t.cancel = cancel
+		s.wg.Go(func() {
+			err := s.read(reading, t)
+			cancel(nil)
+			s.ended <- tableEnd{t, err}
+		})
+	}
+}
+
+func (s *snapshots) read(ctx context.Context, t *tableRead) error {
+	conn, err := s.src.OpenReader(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	t.conn = conn
+	return t.run(ctx, resilience.NewRetry(resilience.DefaultRetryConfig()))
+}
+
+// pace holds the readers back while the stream itself has much to do (rows that
+// were there before can wait, changes cannot), and while they are paused.
+func (l *line) pace(ctx context.Context) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for l.p.snapshotsPaused.Load() || l.ring.Stats().Bytes > l.p.cfg.Buffer.RingBytes/2 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return ctx.Err()
+}
+
+// SnapshotRequest is what an operator asks about snapshots.
+type SnapshotRequest struct {
+	// Verb is start, pause, resume or cancel. Pausing is not stored: a restarted
+	// process goes on.
+	Verb string `json:"verb"`
+	// Tables are the tables to start or cancel, as database.table; none: all.
+	Tables []string `json:"tables,omitempty"`
+	// Where is an SQL condition on the rows of a start; "" takes the configured one.
+	Where string `json:"where,omitempty"`
+}
+
+type snapshotCall struct {
+	SnapshotRequest
+	reply chan error
+}
+
+var errCancelled = errors.New("the snapshot was cancelled")
+
+// Snapshot does what an operator asks for. A start is accepted when the tables
+// are known; it is durable with the next checkpoint.
+func (p *Pipeline) Snapshot(ctx context.Context, r SnapshotRequest) error {
+	switch r.Verb {
+	case "pause", "resume":
+		p.snapshotsPaused.Store(r.Verb == "pause")
+		return nil
+	}
+	q := snapshotCall{r, make(chan error, 1)}
+	select {
+	case p.requests <- q:
+		return <-q.reply
+	case <-ctx.Done():
+		return resilience.Errorf(resilience.Transient, "not_running", "ask for a snapshot", "pipeline %s reads nothing now", p.cfg.Name).
+			WithHint("see cdcd status; a pipeline that is paused or stopped takes no requests")
+	}
+}
+
+func (s *snapshots) handle(ctx context.Context, r SnapshotRequest) error {
+	switch r.Verb {
+	case "start":
+		return s.request(ctx, r)
+	case "cancel":
+		return s.cancel(ctx, r)
+	}
+	return badRequest("unknown verb %q: start, pause, resume or cancel", r.Verb)
+}
+
+func badRequest(format string, args ...any) error {
+	return resilience.Errorf(resilience.Fatal, "bad_request", "ask for a snapshot", format, args...)
+}
+
+// request enters tables to be read from their beginning.
+func (s *snapshots) request(ctx context.Context, r SnapshotRequest) error {
+	all, err := s.src.Tables(ctx)
+	if err != nil {
+		return err
+	}
+	var chosen []source.TableInfo
+	for _, info := range all {
+		if name := info.Database + "." + info.Name; len(r.Tables) == 0 || slices.Contains(r.Tables, name) {
+			chosen = append(chosen, info)
+		}
+	}
+	if missing := unknown(r.Tables, all); len(missing) > 0 {
+		return badRequest("not captured, or not there: %s", strings.Join(missing, ", "))
+	}
+	for _, info := range chosen {
+		if err := s.stop(ctx, info.Database+"."+info.Name, nil); err != nil {
+			return err
+		}
+		s.begin(info, r.Where)
+	}
+	return nil
+}
+
+func unknown(names []string, tables []source.TableInfo) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool {
+		return slices.ContainsFunc(tables, func(t source.TableInfo) bool { return t.Database+"."+t.Name == n })
+	})
+}
+
+// cancel ends the reading of tables; what has left stays.
+func (s *snapshots) cancel(ctx context.Context, r SnapshotRequest) error {
+	names := r.Tables
+	if len(names) == 0 {
+		for n := range s.active {
+			names = append(names, n)
+		}
+		for _, t := range s.queue {
+			names = append(names, t.name())
+		}
+	}
+	for _, n := range names {
+		if err := s.stop(ctx, n, func(t *tableRead) { s.l.end(t, true) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop ends the reading of a table, if it is read or to be read, forgets its
+// chunks, and then has dispatch call last.
+func (s *snapshots) stop(ctx context.Context, name string, last func(*tableRead)) error {
+	i := slices.IndexFunc(s.queue, func(t *tableRead) bool { return t.name() == name })
+	t := s.active[name]
+	switch {
+	case i >= 0:
+		t = s.queue[i]
+		s.queue = slices.Delete(s.queue, i, i+1)
+	case t != nil:
+		t.cancel(errCancelled)
+		for s.active[name] != nil {
+			select {
+			case e := <-s.ended:
+				delete(s.active, e.t.name())
+				if e.err != nil && e.t != t {
+					return e.err
+				}
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	default:
+		return nil
+	}
+	return s.l.calls.post(func() {
+		s.l.forget(t)
+		if last != nil {
+			last(t)
+		}
+	})
+}

@@ -1,0 +1,76 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The modes of a snapshot.
+const (
+	SnapshotNever   = "never"
+	SnapshotInitial = "initial"
+)
+
+// SnapshotConfig says whether existing rows are delivered, and how they are read.
+type SnapshotConfig struct {
+	// Mode is never (changes from the end of the log at the first start) or
+	// initial (each captured table is read once, beside the changes). Default never.
+	Mode string `yaml:"mode"`
+	// Where holds a condition in SQL for tables ("database.table") of which not
+	// all rows are wanted. Changes are not filtered by it.
+	Where map[string]string `yaml:"where"`
+	// Readers is how many tables are read at once, each on a connection of its
+	// own. Default 2.
+	Readers int `yaml:"readers"`
+	// ChunkTime is how long the read of one chunk should take; the number of its
+	// rows follows from that. Default 200ms.
+	ChunkTime time.Duration `yaml:"chunk_time"`
+	// ChunkRows and ChunkBytes are the most a chunk holds. Default 50000 rows, 4 MiB.
+	ChunkRows  int `yaml:"chunk_rows"`
+	ChunkBytes int `yaml:"chunk_bytes"`
+	// BufferBytes bounds the chunks in memory, TouchedBytes the keys that
+	// changes touch while one chunk is read. Default 32 MiB and 4 MiB.
+	BufferBytes  int64 `yaml:"buffer_bytes"`
+	TouchedBytes int   `yaml:"touched_bytes"`
+}
+
+// DefaultSnapshotConfig returns the documented defaults.
+func DefaultSnapshotConfig() SnapshotConfig {
+	return SnapshotConfig{
+		Mode: SnapshotNever, Readers: 2, ChunkTime: 200 * time.Millisecond, ChunkRows: 50000, ChunkBytes: 4 << 20,
+		BufferBytes: 32 << 20, TouchedBytes: 4 << 20,
+	}
+}
+
+// Validate reports everything that is wrong with c.
+func (c SnapshotConfig) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	switch c.Mode {
+	case SnapshotNever, SnapshotInitial:
+	case "always", "schema_only", "no_data":
+		bad("mode: %q is Debezium's; here it is never or initial", c.Mode)
+	default:
+		bad("mode: want never or initial, have %q", c.Mode)
+	}
+	if c.Readers < 1 || c.Readers > 64 {
+		bad("readers: want 1 to 64, have %d", c.Readers)
+	}
+	if c.ChunkTime < 10*time.Millisecond || c.ChunkTime > 10*time.Second {
+		bad("chunk_time: want 10ms to 10s, have %s", c.ChunkTime)
+	}
+	if c.ChunkRows < 1 || c.ChunkRows > 1_000_000 {
+		bad("chunk_rows: want 1 to 1000000, have %d", c.ChunkRows)
+	}
+	if c.ChunkBytes < 64<<10 || c.ChunkBytes > 64<<20 {
+		bad("chunk_bytes: want 64 KiB to 64 MiB, have %d", c.ChunkBytes)
+	}
+	if c.BufferBytes < int64(c.ChunkBytes) {
+		bad("buffer_bytes: want at least chunk_bytes (%d), have %d", c.ChunkBytes, c.BufferBytes)
+	}
+	if c.TouchedBytes < 4<<10 || c.TouchedBytes > 256<<20 {
+		bad("touched_bytes: want 4 KiB to 256 MiB, have %d", c.TouchedBytes)
+	}
+	return errors.Join(errs...)
+}
