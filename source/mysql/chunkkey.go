@@ -10,13 +10,17 @@ type tableIndex struct {
 	name    string
 	columns []indexColumn
 	// unfit says that chunks cannot be cut by the index: a part is nullable, a
-	// prefix or an expression, it has no order, or the server hides it.
+	// prefix, an expression or a SET, it has no order, or the server hides it.
 	unfit bool
+	// partial says that the index cannot stand in for a primary key in the log:
+	// a part is nullable, a prefix or an expression.
+	partial bool
 }
 
 type indexColumn struct {
 	name       string
 	descending bool
+	labels     int // of an ENUM
 }
 
 const primaryIndex = "PRIMARY"
@@ -69,15 +73,24 @@ type indexPart struct {
 }
 
 // appendPart adds a part to the index that is last in the list, or begins a
-// new one.
-func appendPart(list []tableIndex, p indexPart, excluded func(column string) bool) []tableIndex {
+// new one. unusable tells the columns that are no part of a key of chunks.
+func appendPart(list []tableIndex, p indexPart, unusable func(column string) bool) []tableIndex {
 	if len(list) == 0 || list[len(list)-1].name != p.index {
 		list = append(list, tableIndex{name: p.index})
 	}
 	x := &list[len(list)-1]
 	x.columns = append(x.columns, indexColumn{name: p.column, descending: p.order == "D"})
-	fit := p.column != "" && p.prefix == "" && p.nullable != "YES" && !p.hidden &&
-		strings.EqualFold(p.kind, "BTREE") && !excluded(p.column)
-	x.unfit = x.unfit || !fit
+	x.partial = x.partial || p.column == "" || p.prefix != "" || p.nullable == "YES"
+	x.unfit = x.unfit || x.partial || p.hidden || !strings.EqualFold(p.kind, "BTREE") || unusable(p.column)
 	return list
+}
+
+// maxKeyLabels is how many labels an ENUM in a key may have: a chunk's SELECT
+// lists those before or behind a place.
+const maxKeyLabels = 1000
+
+// unorderedType reports whether no server reads ranges of a column of that type
+// by an index, nor we in its place.
+func unorderedType(columnType string) bool {
+	return strings.HasPrefix(columnType, "set(") || strings.HasPrefix(columnType, "enum(") && len(labelsOf(columnType)) > maxKeyLabels
 }

@@ -20,11 +20,14 @@ type chunkQuery struct {
 // for a comparison of whole rows both servers read the index from its start.
 func (q *chunkQuery) sql() string {
 	var conditions []string
-	if q.after != nil {
-		conditions = append(conditions, q.bound(q.after, true))
-	}
-	if q.until != nil {
-		conditions = append(conditions, q.bound(q.until, false))
+	fixed := 0
+	for _, b := range []bound{{at: q.after, behind: true}, {at: q.until}} {
+		if b.at == nil {
+			continue
+		}
+		text, n := b.condition(q.index)
+		conditions = append(conditions, text)
+		fixed = max(fixed, n)
 	}
 	if q.where != "" {
 		// The line break ends a comment that the condition may end in.
@@ -35,51 +38,83 @@ func (q *chunkQuery) sql() string {
 	for i, c := range conditions {
 		b.WriteString([]string{" WHERE ", " AND "}[min(i, 1)] + c)
 	}
-	b.WriteString(" ORDER BY " + q.index.order(false) + " LIMIT " + strconv.Itoa(q.limit))
+	b.WriteString(" ORDER BY " + q.index.order(min(fixed, len(q.index.columns)-1), false) + " LIMIT " + strconv.Itoa(q.limit))
 	return b.String()
 }
 
-// bound is the condition of keys behind a place, or of those up to it.
-func (q *chunkQuery) bound(at []string, behind bool) string {
-	var b strings.Builder
-	b.WriteByte('(')
-	for i := range at {
-		if i > 0 {
-			b.WriteString(" OR ")
+// bound is one side of a chunk: keys behind a place, or those up to it.
+type bound struct {
+	at     []string // literals
+	behind bool
+}
+
+// condition renders the bound. All keys that meet it have the same values in
+// the first columns, as many as fixed says: MySQL sorts instead of reading in
+// the order of the index when such columns stand in ORDER BY.
+func (b *bound) condition(x *tableIndex) (text string, fixed int) {
+	var terms []string
+	equal := ""
+	for i, value := range b.at {
+		c := &x.columns[i]
+		if t := b.term(c, value, i == len(b.at)-1); t != "" {
+			terms = append(terms, equal+t)
 		}
-		for j := range i {
-			b.WriteString(quoteName(q.index.columns[j].name) + " = " + at[j] + " AND ")
+		if len(terms) == 0 {
+			fixed++
 		}
-		b.WriteString(quoteName(q.index.columns[i].name) + operator(behind != q.index.columns[i].descending, !behind && i == len(at)-1) + at[i])
+		equal += quoteName(c.name) + " = " + value + " AND "
 	}
-	b.WriteByte(')')
-	return b.String()
+	if len(terms) == 0 {
+		return "FALSE", 0
+	}
+	return "(" + strings.Join(terms, " OR ") + ")", fixed
+}
+
+// term compares one column; "" where no value meets it.
+func (b *bound) term(c *indexColumn, value string, last bool) string {
+	greater, equal := b.behind != c.descending, !b.behind && last
+	if c.labels == 0 {
+		return quoteName(c.name) + operator(greater, equal) + value
+	}
+	// Neither server reads a range of an ENUM by an index, but single values.
+	at, _ := strconv.Atoi(value)
+	var list []string
+	for n := range c.labels + 1 {
+		if n == at && equal || n != at && n > at == greater {
+			list = append(list, strconv.Itoa(n))
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return quoteName(c.name) + " IN (" + strings.Join(list, ", ") + ")"
 }
 
 func operator(greater, equal bool) string {
-	op := " < "
+	op := " <"
 	if greater {
-		op = " > "
+		op = " >"
 	}
 	if equal {
-		return op[:2] + "= "
+		op += "="
 	}
-	return op
+	return op + " "
 }
 
-// order is the ORDER BY of the index, or of its reverse.
-func (x *tableIndex) order(reverse bool) string {
-	list := make([]string, len(x.columns))
-	for i, c := range x.columns {
-		list[i] = quoteName(c.name)
+// order is the ORDER BY of the index, or of its reverse, from a column on.
+func (x *tableIndex) order(from int, reverse bool) string {
+	var list []string
+	for _, c := range x.columns[from:] {
+		name := quoteName(c.name)
 		if c.descending != reverse {
-			list[i] += " DESC"
+			name += " DESC"
 		}
+		list = append(list, name)
 	}
 	return strings.Join(list, ", ")
 }
 
 // maxQuery selects the key of the last row.
 func maxQuery(table, fields string, x *tableIndex) string {
-	return "SELECT " + fields + " FROM " + table + " FORCE INDEX (" + quoteName(x.name) + ") ORDER BY " + x.order(true) + " LIMIT 1"
+	return "SELECT " + fields + " FROM " + table + " FORCE INDEX (" + quoteName(x.name) + ") ORDER BY " + x.order(0, true) + " LIMIT 1"
 }

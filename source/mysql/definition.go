@@ -17,9 +17,11 @@ type definition struct {
 	table   *event.Table
 	layout  *chunkLayout
 	indexes []tableIndex
-	fields  []chunkField // of the columns that are selected, in table order
-	rowSize int          // the server's estimate in bytes, 0 where it has none
-	told    string       // what the server told, to see whether it is still the same
+	// unordered are the columns that no chunk can be cut by.
+	unordered []bool
+	fields    []chunkField // of the columns that are selected, in table order
+	rowSize   int          // the server's estimate in bytes, 0 where it has none
+	told      string       // what the server told, to see whether it is still the same
 }
 
 // chunkField is one selected column.
@@ -70,10 +72,15 @@ func (q *session) lookUp(ctx context.Context, database, table string, known *def
 	if known != nil && known.told == told {
 		return known, nil
 	}
-	d := &definition{told: told, rowSize: int(number(kind[0][3])), indexes: indexesFrom(indexes, func(column string) bool {
-		return q.source.filter.excluded(database, table, column)
-	})}
-	return d, d.build(q, database, table, columns)
+	d := &definition{told: told, rowSize: int(number(kind[0][3]))}
+	if err := d.build(q, database, table, columns); err != nil {
+		return nil, err
+	}
+	d.index(indexes)
+	if end := slices.IndexFunc(columns, func(c []string) bool { return c[6] == rowEnd }); end >= 0 && len(d.table.Key) > 0 {
+		d.table.Key = append(d.table.Key, end) // which MariaDB adds to every unique key
+	}
+	return d, nil
 }
 
 // told asks for what information_schema has on a table. The server may compare
@@ -98,18 +105,29 @@ func noTable(database, table string) error {
 		WithPlace("%s.%s", database, table)
 }
 
-// indexesFrom reads SHOW INDEX: unique indexes in the server's order.
-func indexesFrom(lines rows, excluded func(column string) bool) (list []tableIndex) {
+// index reads SHOW INDEX: unique indexes in the server's order.
+func (d *definition) index(lines rows) {
+	unusable := func(name string) bool {
+		i := d.column(name)
+		return i < 0 || d.table.Columns[i].Excluded || d.unordered[i]
+	}
 	for _, x := range lines {
 		if x[1] != "0" {
 			continue
 		}
-		list = appendPart(list, indexPart{
+		d.indexes = appendPart(d.indexes, indexPart{
 			index: x[2], column: x[4], order: x[5], prefix: x[7], nullable: x[9], kind: x[10],
 			hidden: len(x) > 14 && x[13] == "NO" || len(x) == 14 && x[13] == "YES",
-		}, excluded)
+		}, unusable)
 	}
-	return list
+	for _, x := range d.indexes {
+		for i := range x.columns {
+			if at := d.column(x.columns[i].name); at >= 0 && d.table.Columns[at].Type == event.TypeEnum {
+				x.columns[i].labels = len(d.table.Columns[at].Labels)
+			}
+		}
+	}
+	d.table.Key = d.primaryKey()
 }
 
 // build makes the table version and its layout.
@@ -126,13 +144,10 @@ func (d *definition) build(q *session, database, table string, columns rows) err
 		if err := c.column(); err != nil {
 			return err
 		}
+		d.unordered = append(d.unordered, unorderedType(c.told.columnType))
 		if !c.to.Excluded {
 			d.fields = append(d.fields, chunkField{column: i, expr: c.expr(), kind: c.kind})
 		}
-	}
-	t.Key = d.primaryKey()
-	if end := slices.IndexFunc(columns, func(c []string) bool { return c[6] == rowEnd }); end >= 0 && len(t.Key) > 0 {
-		t.Key = append(t.Key, end) // which MariaDB adds to every unique key
 	}
 	return nil
 }
@@ -148,19 +163,23 @@ func toldColumnFrom(line []string) toldColumn {
 // takes the first unique index whose columns are whole and not nullable.
 func (d *definition) primaryKey() []int {
 	for _, x := range d.indexes {
-		if x.name != primaryIndex && x.unfit {
-			continue
+		if x.name == primaryIndex || !x.partial {
+			return d.indexesOf(x.names())
 		}
-		return d.indexesOf(x.names())
 	}
 	return nil
+}
+
+// column finds a column by name; -1 where there is none.
+func (d *definition) column(name string) int {
+	return slices.IndexFunc(d.table.Columns, func(c event.Column) bool { return strings.EqualFold(c.Name, name) })
 }
 
 // indexesOf finds columns by name.
 func (d *definition) indexesOf(names []string) []int {
 	list := make([]int, 0, len(names))
 	for _, name := range names {
-		list = append(list, slices.IndexFunc(d.table.Columns, func(c event.Column) bool { return strings.EqualFold(c.Name, name) }))
+		list = append(list, d.column(name))
 	}
 	return list
 }

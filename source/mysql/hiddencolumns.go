@@ -27,9 +27,15 @@ func hiddenColumns(columns, indexes rows, kind, engine string) (hidden rows) {
 	}
 	n := 0
 	for _, x := range indexes {
-		if x[1] == "0" && x[3] == "1" && x[10] == "HASH" {
+		if x[1] != "0" || x[10] != "HASH" {
+			continue
+		}
+		if x[3] == "1" {
 			n++
-			hidden = append(hidden, []string{"", fmt.Sprintf("DB_ROW_HASH_%d", n), "YES", "bigint", "bigint(20) unsigned", "", hashColumn, "0", "0", "0", "0"})
+			hidden = append(hidden, []string{"", fmt.Sprintf("DB_ROW_HASH_%d", n), "NO", "bigint", "bigint(20) unsigned", "", hashColumn, "0", "0", "0", "0"})
+		}
+		if x[9] == "YES" {
+			hidden[len(hidden)-1][2] = "YES"
 		}
 	}
 	return hidden

@@ -312,6 +312,8 @@ func TestDefinitionsAreTheStreams(t *testing.T) {
 		{"mariadb", "m1 (id INT PRIMARY KEY, w INT INVISIBLE, x INT INVISIBLE DEFAULT 5)", "(id, w) VALUES (3, 4)"},
 		{"mariadb", "m2 (id INT PRIMARY KEY, t TEXT, u TEXT, w INT, UNIQUE (t), UNIQUE (u))", "VALUES (3, 'x', 'y', 4)"},
 		{"mariadb", "n1 (id INT PRIMARY KEY, t TEXT, w INT, UNIQUE (w) USING HASH, UNIQUE (t))", "VALUES (3, 'x', 4)"},
+		{"mariadb", "n3 (id INT NOT NULL, t TEXT NOT NULL, UNIQUE (t), UNIQUE (id))", "VALUES (3, 'x')"},
+		{"", "n6 (id INT, w SET('a','b') NOT NULL, UNIQUE (w), x INT NOT NULL, UNIQUE (x))", "VALUES (3, 1, 5)"},
 		{"mariadb", "n2 (id INT PRIMARY KEY, t TEXT, UNIQUE (t)) WITH SYSTEM VERSIONING", "VALUES (3, 'x')"},
 		{"", "n4 (id INT, w INT, UNIQUE (w), PRIMARY KEY USING BTREE (id)) ENGINE=MEMORY", "VALUES (3, 4)"},
 		{"", "n5 (id INT, w INT, UNIQUE (w), PRIMARY KEY (id)) ENGINE=MyISAM", "VALUES (3, 4)"},

@@ -77,6 +77,10 @@ func (q *session) uniqueIndexes(ctx context.Context) (map[tableName][]tableIndex
 	if err != nil {
 		return nil, err
 	}
+	unordered, err := q.unorderedColumns(ctx)
+	if err != nil {
+		return nil, err
+	}
 	all := map[tableName][]tableIndex{}
 	for _, x := range r {
 		name := tableName{x[0], x[1]}
@@ -84,9 +88,27 @@ func (q *session) uniqueIndexes(ctx context.Context) (map[tableName][]tableIndex
 			continue
 		}
 		part := indexPart{index: x[2], column: x[3], order: x[4], prefix: x[5], nullable: x[6], kind: x[7], hidden: x[8] != ""}
-		all[name] = appendPart(all[name], part, func(column string) bool { return q.source.filter.excluded(x[0], x[1], column) })
+		all[name] = appendPart(all[name], part, func(column string) bool {
+			return q.source.filter.excluded(x[0], x[1], column) || unordered[[3]string{x[0], x[1], column}]
+		})
 	}
 	return all, nil
+}
+
+const labelledQuery = `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE
+	FROM information_schema.COLUMNS WHERE DATA_TYPE IN ('enum', 'set') AND COLUMN_KEY <> '' AND TABLE_SCHEMA NOT IN ` + systemDatabases
+
+// unorderedColumns are the columns in keys that no chunk can be cut by, by
+// database, table and name.
+func (q *session) unorderedColumns(ctx context.Context) (map[[3]string]bool, error) {
+	r, err := q.ask(ctx, labelledQuery)
+	set := map[[3]string]bool{}
+	for _, c := range r {
+		if unorderedType(c[3]) {
+			set[[3]string{c[0], c[1], c[2]}] = true
+		}
+	}
+	return set, err
 }
 
 // apart returns a source that shares nothing that changes with s, so that it

@@ -131,10 +131,13 @@ func TestTables(t *testing.T) {
 			CREATE TABLE uniq (x INT NOT NULL, y INT NOT NULL, z INT, UNIQUE wide (x, y), UNIQUE nullable (z), UNIQUE short (y));
 			CREATE TABLE prefixed (s VARCHAR(20) NOT NULL, UNIQUE (s(5)));
 			CREATE TABLE hidden (id INT PRIMARY KEY);
+			CREATE TABLE labels (e ENUM('a','b'), s SET('x','y'), left_out INT, n INT NOT NULL, m INT NOT NULL, PRIMARY KEY (e, s), UNIQUE (left_out, e), UNIQUE (n, m, e));
+			CREATE TABLE hash (id INT PRIMARY KEY) ENGINE=MEMORY;
 			CREATE TABLE keyless (id INT, KEY (id));
 			CREATE VIEW v AS SELECT * FROM two`)
 		c := configFor(m.Addr(), db)
 		c.Tables.Exclude = []string{db + ".hid*"}
+		c.Columns.Exclude = []string{"*.*.left_out"}
 		list, err := mysql.New(c, "test", t.Name()).Tables(within(t))
 		if err != nil {
 			t.Fatal(err)
@@ -143,7 +146,7 @@ func TestTables(t *testing.T) {
 		for _, x := range list {
 			got = append(got, x.Name+strings.Join(x.Key, ","))
 		}
-		if want := []string{"keyless", "prefixed", "twoa,b", "uniqy"}; !slices.Equal(got, want) {
+		if want := []string{"hash", "keyless", "labelsn,m,e", "prefixed", "twoa,b", "uniqy"}; !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	})
