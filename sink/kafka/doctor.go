@@ -36,6 +36,7 @@ func (s *Sink) Doctor(ctx context.Context) []resilience.Finding {
 	if e.reach(ctx) {
 		e.transactions()
 		e.replication()
+		e.readablePassword()
 		e.transactionalID(ctx)
 		e.checkpointTopic(ctx)
 		e.dataTopics(ctx)

@@ -61,9 +61,16 @@ func (e *examination) couldCreate(ctx context.Context, name string) error {
 		return err
 	}
 	for _, t := range res.(*createtopics.Response).Topics {
-		if t.ErrorCode != 0 {
+		if code := kafka.Error(t.ErrorCode); code != 0 && code != kafka.NotController { // only old brokers do not pass it on
 			return &answer{kafka.Error(t.ErrorCode), t.ErrorMessage}
 		}
 	}
 	return nil
+}
+
+// readablePassword warns of a login that everybody on the way can read.
+func (e *examination) readablePassword() {
+	if e.cfg.SASL.Mechanism == "plain" && !e.cfg.TLS.Enabled {
+		e.add(resilience.Warning, "readable_password", "use tls, or sasl.mechanism: scram-sha-512", "sasl.mechanism plain sends the password as it is, and tls is off")
+	}
 }
