@@ -253,11 +253,8 @@ func twoDown(t *testing.T, b *realBroker) {
 	disturb(t, r, func() {
 		must(t, b.Broker(0).Kill())
 		must(t, b.Broker(1).Kill())
-		time.Sleep(5 * time.Second) // the controller sees it after two
+		awaitReason(t, loose.sink, "not_enough_replicas")
 		before := r.txns.Load()
-		if err := loose.sink.Retrying(); resilience.CodeOf(err) != "not_enough_replicas" || resilience.HintOf(err) == "" {
-			t.Errorf("the sink says that it waits for %v", err)
-		}
 		time.Sleep(time.Second)
 		if n := r.txns.Load() - before; n > 0 {
 			t.Errorf("%d transactions were committed with one broker of three", n)
@@ -271,6 +268,18 @@ func twoDown(t *testing.T, b *realBroker) {
 	other.Wait()
 	loose.checkAtLeast(loose.next-1, false)
 	t.Logf("at least once: lines ended %v, repeated in place: %v", loose.errs, loose.repeated)
+}
+
+// awaitReason returns when the sink says that it waits for that, and what to do.
+func awaitReason(t *testing.T, s *Sink, code string) {
+	t.Helper()
+	var err error
+	for began := time.Now(); time.Since(began) < 20*time.Second; time.Sleep(20 * time.Millisecond) {
+		if err = s.Retrying(); resilience.CodeOf(err) == code && resilience.HintOf(err) != "" {
+			return
+		}
+	}
+	t.Errorf("the sink says that it waits for %v", err)
 }
 
 func rollingRestart(t *testing.T, b *realBroker) {
