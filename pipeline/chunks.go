@@ -49,6 +49,10 @@ type outcome struct {
 
 func (t *tableRead) name() string { return t.info.Database + "." + t.info.Name }
 
+func (t *tableRead) id() snapshot.Name {
+	return snapshot.Name{Database: t.info.Database, Table: t.info.Name}
+}
+
 // run reads the table to its end.
 func (t *tableRead) run(ctx context.Context, retry *resilience.Retry) error {
 	for {
@@ -222,11 +226,20 @@ func (t *tableRead) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	return t.l.calls.post(func() { t.l.end(t, false) })
+	told := make(chan struct{})
+	if err := t.l.calls.post(func() { t.l.close(t, false); close(told) }); err != nil {
+		return err
+	}
+	select {
+	case <-told:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
-// end stores that nothing more of a table is read, in the dispatch goroutine.
-func (l *line) end(t *tableRead, cancelled bool) {
+// close stores that nothing more of a table is read, in the dispatch goroutine.
+func (l *line) close(t *tableRead, cancelled bool) {
 	t.state.Done, t.state.Cancelled, t.state.Finished = !cancelled, cancelled, time.Now()
-	l.ended = append(l.ended, t)
+	l.states = append(l.states, t)
 }

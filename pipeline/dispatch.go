@@ -37,12 +37,22 @@ func (l *line) dispatch(ctx context.Context, s *stage) error {
 	for {
 		err := d.step(ctx)
 		if errors.Is(err, io.EOF) {
-			return d.flush(ctx)
+			return d.end(ctx)
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// end hands on what is in hand when the stream is over.
+func (d *dispatcher) end(ctx context.Context) error {
+	if !d.inside {
+		if err := d.merge(ctx); err != nil {
+			return err
+		}
+	}
+	return d.flush(ctx)
 }
 
 // step waits for a piece, or for a due time, and sends what is ready on.

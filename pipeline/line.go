@@ -38,7 +38,8 @@ type line struct {
 	calls  mailbox // of the readers, run by dispatch
 	chunks *budget // chunks of tables in memory
 	merging
-	progress progress // of snapshots
+	planning *planning // nil where the source cannot read tables
+	progress progress  // of snapshots
 
 	stages []*stage // read, dispatch, send, save, encode…: for the watchdog
 
@@ -92,6 +93,11 @@ func (p *Pipeline) newLine(cp checkpoint.Checkpoint) (*line, error) {
 	}
 	for range unitsInFlight {
 		l.free <- newUnit()
+	}
+	if src, ok := p.deps.Source.(source.Snapshotter); ok {
+		if l.planning, l.marks, err = newPlanning(&p.cfg.Snapshot, &cp.Position, src); err != nil {
+			return nil, err
+		}
 	}
 	l.acks.open(cp)
 	l.readSeq.Store(cp.Position.Seq)

@@ -17,7 +17,8 @@ const pieceBytes = 1 << 20
 type merging struct {
 	merger *snapshot.Merger
 	reads  map[*snapshot.Window]*pending
-	ended  []*tableRead // whose last state is to be stored
+	states []*tableRead  // whose state is to be stored
+	marks  []*event.Mark // to be stored by themselves
 }
 
 // pending is a window whose outcome is not told yet.
@@ -46,14 +47,29 @@ func (d *dispatcher) merge(ctx context.Context) error {
 			return err
 		}
 	}
-	for len(l.ended) > 0 {
-		t := l.ended[0]
-		l.ended = l.ended[1:]
+	for len(l.states) > 0 {
+		t := l.states[0]
+		l.states = l.states[1:]
 		if err := d.handOn(ctx, t, &snapshot.Outcome{}); err != nil {
 			return err
 		}
 	}
+	for len(l.marks) > 0 {
+		m := l.marks[0]
+		l.marks = l.marks[1:]
+		if err := d.store(ctx, m); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// store hands a mark on by itself.
+func (d *dispatcher) store(ctx context.Context, m *event.Mark) error {
+	end := d.l.merger.End()
+	tx := &event.Tx{Begin: end, End: end, Received: time.Now(), Silent: true, Key: m.Key}
+	tx.End.Mark = m
+	return d.put(ctx, &event.Piece{Tx: tx, First: true, Last: true})
 }
 
 // decided hands the rows of a window on, or tells its reader that it was given up.

@@ -49,6 +49,8 @@ type Pipeline struct {
 	mu      sync.Mutex
 	paused  chan struct{} // closed by Resume; nil while not paused
 	stopRun func()        // ends the running line softly; nil while none runs
+
+	completed bool // nothing is left to do
 }
 
 // errPaused is the cause with which Pause ends a line.
@@ -92,6 +94,9 @@ func (p *Pipeline) lines(soft, hard context.Context) error {
 		err := p.runLine(soft, hard)
 		if hard.Err() != nil {
 			return context.Cause(hard)
+		}
+		if err == nil && p.isComplete() {
+			return nil
 		}
 		if err == nil {
 			continue // paused, or told to stop
@@ -162,6 +167,22 @@ func (p *Pipeline) Pause() {
 	if p.stopRun != nil {
 		p.stopRun()
 	}
+}
+
+// complete ends the pipeline softly: all that it was to do is done.
+func (p *Pipeline) complete() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.completed = true
+	if p.stopRun != nil {
+		p.stopRun()
+	}
+}
+
+func (p *Pipeline) isComplete() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.completed
 }
 
 // Resume lets a paused pipeline go on.

@@ -19,10 +19,11 @@ type snapshots struct {
 	l   *line
 	src source.Snapshotter
 
-	queue  []*tableRead          // to be read, in order
-	active map[string]*tableRead // being read, by name
-	ended  chan tableEnd         // from their goroutines
-	wg     sync.WaitGroup
+	queue   []*tableRead          // to be read, in order
+	covered snapshot.Scope        // to be stored once the queue is done
+	active  map[string]*tableRead // being read, by name
+	ended   chan tableEnd         // from their goroutines
+	wg      sync.WaitGroup
 }
 
 // tableEnd is the end of a goroutine that read a table.
@@ -60,12 +61,14 @@ func (s *snapshots) run(ctx context.Context) error {
 		return err
 	}
 	for {
+		if err := s.finished(); err != nil {
+			return err
+		}
 		s.startNext(ctx)
 		select {
 		case e := <-s.ended:
-			delete(s.active, e.t.name())
-			if e.err != nil && !errors.Is(e.err, errCancelled) {
-				return e.err
+			if err := s.end(e); err != nil {
+				return err
 			}
 		case q := <-s.l.p.requests:
 			q.reply <- s.handle(ctx, q.SnapshotRequest)
@@ -75,6 +78,41 @@ func (s *snapshots) run(ctx context.Context) error {
 	}
 }
 
+// end takes note of a goroutine that has ended.
+func (s *snapshots) end(e tableEnd) error {
+	delete(s.active, e.t.name())
+	if errors.Is(e.err, errCancelled) {
+		return nil
+	}
+	if e.err == nil {
+		s.l.planning.Marks.States[e.t.id()] = e.t.state
+	}
+	return e.err
+}
+
+// finished stores, once no table of the plan is left to be read, what the plan
+// covered, so that a later one reads none of them again.
+func (s *snapshots) finished() error {
+	if len(s.active)+len(s.queue) > 0 {
+		return nil
+	}
+	was := &s.l.planning.Marks.Scope
+	if !s.covered.Equal(*was) {
+		mark, err := s.covered.Mark()
+		if err != nil {
+			return err
+		}
+		if err := s.l.calls.post(func() { s.l.marks = append(s.l.marks, mark) }); err != nil {
+			return err
+		}
+		*was = s.covered
+	}
+	if s.l.p.cfg.Snapshot.Mode == SnapshotOnly {
+		s.l.p.complete()
+	}
+	return nil
+}
+
 // join waits for the goroutines, which ctx has ended.
 func (s *snapshots) join() {
 	go func() { s.wg.Wait(); close(s.ended) }()
@@ -82,9 +120,13 @@ func (s *snapshots) join() {
 	}
 }
 
-// plan asks the source which tables there are, until it answers, and enters
+// plan asks the source which tables there are, until it answers, and queues
 // those that are to be read.
 func (s *snapshots) plan(ctx context.Context) error {
+	s.covered = s.l.planning.Marks.Scope
+	if s.l.planning.idle() {
+		return nil
+	}
 	retry := resilience.NewRetry(resilience.DefaultRetryConfig())
 	for {
 		tables, err := s.src.Tables(ctx)
@@ -101,47 +143,44 @@ func (s *snapshots) plan(ctx context.Context) error {
 	}
 }
 
-func (s *snapshots) newRead(info source.TableInfo, state snapshot.State) *tableRead {
-	return &tableRead{
-		l: s.l, info: info, state: state, where: state.Where, after: state.After, until: state.Until,
-		rows: min(firstChunk, s.l.p.cfg.Snapshot.ChunkRows), outcomes: make(chan outcome, windowsAhead+1),
-	}
-}
-
 // enter queues the tables that are to be read.
 func (s *snapshots) enter(tables []source.TableInfo) error {
-	if s.l.p.cfg.Snapshot.Mode == SnapshotNever {
-		return nil
-	}
-	for _, info := range tables {
-		value, known := s.l.start.Position.Marks[snapshot.MarkKey(info.Database, info.Name)]
-		if !known {
-			s.queue = append(s.queue, s.newRead(info, s.newState(info, snapshot.Initial, "")))
-			continue
-		}
-		state, err := snapshot.DecodeState(value)
-		if err != nil {
+	p := s.l.planning
+	p.Tables, p.Now = tables, time.Now()
+	plan := p.Plan()
+	s.covered = plan.Finished
+	for _, n := range plan.Missing {
+		s.l.p.deps.Log.Warn("table is gone, its snapshot ends", "table", n.Database+"."+n.Table)
+		t := s.newRead(source.TableInfo{Database: n.Database, Name: n.Table}, p.Marks.States[n])
+		if err := s.l.calls.post(func() { s.l.close(t, false) }); err != nil {
 			return err
 		}
-		t := s.newRead(info, state)
-		s.l.progress.note(t)
-		if !state.Ended() {
-			s.queue = append(s.queue, t)
+	}
+	for _, j := range plan.Jobs {
+		if err := s.enqueue(s.newRead(j.Table, j.State), j.Begun); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (s *snapshots) newState(info source.TableInfo, cause snapshot.Cause, where string) snapshot.State {
-	if where == "" {
-		where = s.l.p.cfg.Snapshot.Where[info.Database+"."+info.Name]
+// enqueue enters a table to be read; that it is, is stored before its first row
+// leaves.
+func (s *snapshots) enqueue(t *tableRead, stored bool) error {
+	s.queue = append(s.queue, t)
+	s.l.planning.Marks.States[t.id()] = t.state
+	if stored {
+		s.l.progress.note(t)
+		return nil
 	}
-	return snapshot.State{Run: 1, Cause: cause, Key: info.Key, Where: where, Started: time.Now()}
+	return s.l.calls.post(func() { s.l.states = append(s.l.states, t) })
 }
 
-// begin queues a table that an operator wants read.
-func (s *snapshots) begin(info source.TableInfo, where string) {
-	s.queue = append(s.queue, s.newRead(info, s.newState(info, snapshot.Requested, where)))
+func (s *snapshots) newRead(info source.TableInfo, state snapshot.State) *tableRead {
+	return &tableRead{
+		l: s.l, info: info, state: state, where: state.Where, after: state.After, until: state.Until,
+		rows: min(firstChunk, s.l.p.cfg.Snapshot.ChunkRows), outcomes: make(chan outcome, windowsAhead+1),
+	}
 }
 
 // startNext begins to read as many tables as may be read at once.
@@ -254,7 +293,13 @@ func (s *snapshots) request(ctx context.Context, r SnapshotRequest) error {
 		if err := s.stop(ctx, info.Database+"."+info.Name, nil); err != nil {
 			return err
 		}
-		s.begin(info, r.Where)
+		state, err := s.l.planning.Request(&info, r.Where)
+		if err != nil {
+			return err
+		}
+		if err := s.enqueue(s.newRead(info, state), false); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -277,7 +322,7 @@ func (s *snapshots) cancel(ctx context.Context, r SnapshotRequest) error {
 		}
 	}
 	for _, n := range names {
-		if err := s.stop(ctx, n, func(t *tableRead) { s.l.end(t, true) }); err != nil {
+		if err := s.stop(ctx, n, func(t *tableRead) { s.l.close(t, true) }); err != nil {
 			return err
 		}
 	}
@@ -298,9 +343,8 @@ func (s *snapshots) stop(ctx context.Context, name string, last func(*tableRead)
 		for s.active[name] != nil {
 			select {
 			case e := <-s.ended:
-				delete(s.active, e.t.name())
-				if e.err != nil && e.t != t {
-					return e.err
+				if err := s.end(e); err != nil {
+					return err
 				}
 			case <-ctx.Done():
 				return context.Cause(ctx)

@@ -10,12 +10,14 @@ import (
 const (
 	SnapshotNever   = "never"
 	SnapshotInitial = "initial"
+	SnapshotOnly    = "only"
 )
 
 // SnapshotConfig says whether existing rows are delivered, and how they are read.
 type SnapshotConfig struct {
-	// Mode is never (changes from the end of the log at the first start) or
-	// initial (each captured table is read once, beside the changes). Default never.
+	// Mode is never (changes from the end of the log at the first start), initial
+	// (each captured table is read once, beside the changes) or only (as initial,
+	// and the pipeline ends when all are read). Default never.
 	Mode string `yaml:"mode"`
 	// Where holds a condition in SQL for tables ("database.table") of which not
 	// all rows are wanted. Changes are not filtered by it.
@@ -48,11 +50,11 @@ func (c SnapshotConfig) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	switch c.Mode {
-	case SnapshotNever, SnapshotInitial:
+	case SnapshotNever, SnapshotInitial, SnapshotOnly:
 	case "always", "schema_only", "no_data":
-		bad("mode: %q is Debezium's; here it is never or initial", c.Mode)
+		bad("mode: %q is Debezium's; here it is never, initial or only", c.Mode)
 	default:
-		bad("mode: want never or initial, have %q", c.Mode)
+		bad("mode: want never, initial or only, have %q", c.Mode)
 	}
 	if c.Readers < 1 || c.Readers > 64 {
 		bad("readers: want 1 to 64, have %d", c.Readers)

@@ -66,7 +66,7 @@ type Job struct {
 // rows that never leave do.
 func (p *Planning) Plan() Plan {
 	plan := Plan{Scope: p.Marks.Scope.narrowed(p.Filter)}
-	plan.Changed = !plan.Scope.equal(p.Marks.Scope)
+	plan.Changed = !plan.Scope.Equal(p.Marks.Scope)
 	plan.Finished = plan.Scope
 	if p.Mode != ModeNever {
 		plan.Finished.Filters = []string{p.Filter}

@@ -42,7 +42,8 @@ func (s Scope) narrowed(filter string) Scope {
 	return s
 }
 
-func (s Scope) equal(o Scope) bool { return s.Gap == o.Gap && slices.Equal(s.Filters, o.Filters) }
+// Equal reports whether both are stored alike.
+func (s Scope) Equal(o Scope) bool { return s.Gap == o.Gap && slices.Equal(s.Filters, o.Filters) }
 
 type storedScope struct {
 	V       int      `json:"v"`

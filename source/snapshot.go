@@ -13,6 +13,11 @@ type Snapshotter interface {
 	// Tables lists the captured tables that exist now, sorted by database and
 	// name.
 	Tables(ctx context.Context) ([]TableInfo, error)
+	// Filter is the text of the filter that says which tables are captured, and
+	// Matches tells whether a filter of that text lets a table through. A text
+	// that a later release cannot read lets nothing through.
+	Filter() string
+	Matches(filter, database, table string) bool
 	// OpenReader returns a reader with a connection of its own, for one goroutine.
 	OpenReader(ctx context.Context) (ChunkReader, error)
 }

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,6 +66,32 @@ func (s *Source) Tables(ctx context.Context) ([]source.TableInfo, error) {
 		return strings.Compare(a.Name, b.Name)
 	})
 	return list, nil
+}
+
+// filterText is what Filter renders.
+type filterText struct {
+	Include []string `json:"include,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+}
+
+// Filter implements source.Snapshotter.
+func (s *Source) Filter() string {
+	text, err := json.Marshal(filterText{s.cfg.Tables.Include, s.cfg.Tables.Exclude})
+	if err != nil {
+		panic(err) // of lists of texts
+	}
+	return string(text)
+}
+
+// Matches implements source.Snapshotter.
+func (s *Source) Matches(text, database, table string) bool {
+	var t filterText
+	if json.Unmarshal([]byte(text), &t) != nil {
+		return false
+	}
+	var c Config
+	c.Tables.Include, c.Tables.Exclude = t.Include, t.Exclude
+	return newFilter(&c).captured(database, table)
 }
 
 // uniqueIndexes lists the unique indexes of all captured tables.
