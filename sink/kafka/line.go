@@ -359,6 +359,7 @@ func (l *line) giveBack(it *item) {
 // commit ends the transaction.
 func (l *line) commit() {
 	began, opened, items, bytes := time.Now(), l.m.opened, len(l.m.group), l.m.bytes
+	part := l.m.group[items-1].open
 	l.spawn(func() func() error {
 		err := l.producer.endTxn(l.ctx, true)
 		return func() error {
@@ -368,6 +369,9 @@ func (l *line) commit() {
 			l.txnOpen, l.disturbed = false, false
 			now := time.Now()
 			l.obs.txn(now.Sub(opened), now.Sub(began), items, bytes)
+			if part {
+				l.obs.split()
+			}
 			return l.m.ended(now)
 		}
 	})

@@ -11,7 +11,7 @@ type Observer struct {
 	// Txn tells of a committed Kafka transaction: how long it was open, how
 	// long EndTxn took, and what it held.
 	Txn func(open, end time.Duration, items, bytes int)
-	// Split tells that a Kafka transaction ends inside a source transaction.
+	// Split tells that the transaction ended inside a source transaction.
 	Split func()
 	// KeyOnly tells of a row that was too large for its topic and leaves with the
 	// columns of its key only. It is called on the encoders' goroutines.

@@ -22,7 +22,6 @@ func (l *line) sealGroup(group []*item) ([]*batch, error) {
 	if last := group[len(group)-1]; last.open {
 		l.cp.Position.Partial = last.part
 		failpoint.Hit("kafka.split")
-		l.obs.split()
 	}
 	return l.checkpointBatches()
 }
