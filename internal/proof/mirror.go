@@ -26,12 +26,15 @@ var mirrored = map[string][]column{
 // Table reads a table of the workload as the source shows it: for each row the
 // JSON literals of its columns, in the order of the keys as text.
 func (w *Workload) Table(conn *client.Conn, table string) ([]string, error) {
-	cols := mirrored[table]
+	return tableText(conn, w.Database, table, mirrored[table])
+}
+
+func tableText(conn *client.Conn, database, table string, cols []column) ([]string, error) {
 	exprs := make([]string, len(cols))
 	for i, c := range cols {
 		exprs[i] = c.sql
 	}
-	r, err := conn.Execute(fmt.Sprintf("SELECT %s FROM `%s`.`%s`", strings.Join(exprs, ","), w.Database, table))
+	r, err := conn.Execute(fmt.Sprintf("SELECT %s FROM `%s`.`%s`", strings.Join(exprs, ","), database, table))
 	if err != nil {
 		return nil, err
 	}
@@ -76,18 +79,27 @@ func rowText(cols []column, row map[string]json.RawMessage) string {
 func (w *Workload) Compare(conn *client.Conn, fold map[string]map[string]map[string]json.RawMessage, topic func(table string) string) ([]Violation, error) {
 	var found []Violation
 	for table, cols := range mirrored {
-		want, err := w.Table(conn, table)
+		diff, err := compareTable(conn, w.Database, table, cols, fold[topic(table)])
 		if err != nil {
 			return nil, err
 		}
-		var got []string
-		for _, row := range fold[topic(table)] {
-			got = append(got, rowText(cols, row))
-		}
-		sort.Strings(got)
-		found = append(found, diff(table, want, got)...)
+		found = append(found, diff...)
 	}
 	return found, nil
+}
+
+// compareTable reports how the rows of a topic differ from the source's table.
+func compareTable(conn *client.Conn, database, table string, cols []column, rows map[string]map[string]json.RawMessage) ([]Violation, error) {
+	want, err := tableText(conn, database, table, cols)
+	if err != nil {
+		return nil, err
+	}
+	var got []string
+	for _, row := range rows {
+		got = append(got, rowText(cols, row))
+	}
+	sort.Strings(got)
+	return diff(table, want, got), nil
 }
 
 // diff names the first few rows that only one side has.

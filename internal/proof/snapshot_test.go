@@ -23,6 +23,11 @@ func snapshotRig(t *testing.T, o RigOptions) (*Rig, context.Context) {
 // mustFinish waits until every table is read.
 func (r *Rig) mustFinish(ctx context.Context, t *testing.T) {
 	t.Helper()
+	r.mustFinishAll(ctx, t, len(mirrored))
+}
+
+func (r *Rig) mustFinishAll(ctx context.Context, t *testing.T, tables int) {
+	t.Helper()
 	err := r.await(ctx, "snapshots to end", func(p PipelineStatus) bool {
 		done := 0
 		for _, s := range p.Snapshot {
@@ -30,7 +35,7 @@ func (r *Rig) mustFinish(ctx context.Context, t *testing.T) {
 				done++
 			}
 		}
-		return done == len(mirrored)
+		return done == tables
 	})
 	if err != nil {
 		p, _ := r.Pipeline(ctx)
