@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,7 +27,9 @@ const (
 	keyPosition   = "position"    // the checkpoint
 	keyOwner      = "owner"       // who writes: term and process
 	keyPartitions = "partitions/" // + topic: over how many partitions its keys are spread
+	keySettle     = "settle"      // a note
 	keyMark       = "mark/"       // + name: a named part of the position
+	keyLine       = "line/"       // + session: the ledger of its newest transaction
 )
 
 // The segments of the topic are small because the cleaner leaves the newest one
@@ -54,10 +55,14 @@ type checkpointLog struct {
 	topic  string
 	next   int64 // offset of the next record to read
 	values map[string][]byte
+	epochs map[int64]int16 // newest epoch of each
+	note   *note           // what somebody began to settle
+	sealed *lostEnd        // nil: the newest position is committed
+	hang   *hang           // what is undecided, as of readTail
 }
 
 func newCheckpointLog(c *cluster, topic string) *checkpointLog {
-	return &checkpointLog{c: c, topic: topic, values: map[string][]byte{}}
+	return &checkpointLog{c: c, topic: topic, values: map[string][]byte{}, epochs: map[int64]int16{}}
 }
 
 const (
@@ -197,32 +202,44 @@ func (l *checkpointLog) takeBatch(r protocol.RecordReader, aborts *aborts) error
 	return fmt.Errorf("the checkpoint topic holds records of an old format (%T)", r)
 }
 
-func (l *checkpointLog) takeRecords(b *protocol.RecordBatch, aborted bool) error {
-	for {
-		r, err := b.ReadRecord()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		l.next = max(l.next, r.Offset+1)
-		key, err := protocol.ReadAll(r.Key)
-		if err != nil {
-			return err
-		}
-		value, err := protocol.ReadAll(r.Value)
-		if err != nil {
-			return err
-		}
+func (l *checkpointLog) takeRecords(r *protocol.RecordBatch, aborted bool) error {
+	b, err := readLogBatch(r, withEntries)
+	if err != nil {
+		return err
+	}
+	l.next = max(l.next, b.last+1)
+	l.meet(b.writer)
+	if aborted {
+		return l.setAside(&b)
+	}
+	return l.apply(&b)
+}
+
+// meet notes who wrote: all that write to the topic are, or were, we.
+func (l *checkpointLog) meet(s session) {
+	if s.pid >= 0 {
+		l.epochs[s.pid] = max(l.epochs[s.pid], s.epoch)
+	}
+}
+
+// apply takes in committed records.
+func (l *checkpointLog) apply(b *logBatch) error {
+	for _, e := range b.entries {
 		switch {
-		case aborted:
-		case value == nil:
-			delete(l.values, string(key))
+		case e.key == keySettle:
+			if err := l.takeNote(e.value); err != nil {
+				return err
+			}
+		case e.value == nil:
+			delete(l.values, e.key)
 		default:
-			l.values[string(key)] = bytes.Clone(value)
+			l.values[e.key] = e.value
+		}
+		if e.key == keyPosition {
+			l.sealed = nil
 		}
 	}
+	return nil
 }
 
 // aborts tells which batches of an answer belong to aborted transactions.

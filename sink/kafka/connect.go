@@ -30,6 +30,33 @@ func (s *Sink) takeOver(ctx context.Context, l *line) error {
 	return classify(err, "get producer id", l.producer.id)
 }
 
+// takeOverAndSettle gets a session and ends what the brokers forgot to end. The
+// session that did so does nothing else: who finds it in a note may use it.
+func (s *Sink) takeOverAndSettle(ctx context.Context, l *line, told checkpoint.Checkpoint) error {
+	if err := l.log.readTail(ctx); err != nil {
+		return err
+	}
+	if err := l.resume(ctx, l.log.note); err != nil {
+		return err
+	}
+	for range settleRounds {
+		if err := s.takeOver(ctx, l); err != nil {
+			return err
+		}
+		s.session = l.producer.session
+		if checkpoint.After(s.told, told) {
+			told = s.told
+		}
+		acted, err := l.settle(ctx, told)
+		if err != nil || !acted {
+			return err
+		}
+		p := l.m.partition(l.checkpointKey())
+		p.seq, p.check = 0, unchecked
+	}
+	return l.forgetful()
+}
+
 func epochRefused(err error) bool {
 	return err != nil && (verdictOf(err) == fenced || errors.Is(err, kafka.InvalidProducerIDMapping))
 }

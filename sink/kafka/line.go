@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"errors"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,6 +62,11 @@ type line struct {
 	disturbed bool
 	pins      []entry // partition counts and marks for the next checkpoint
 	txnOpen   bool    // the broker may hold an open transaction of ours
+	told      bool    // cp was reported as durable
+
+	data     []place        // partitions that may hold records of ours, as of Connect
+	clean    map[place]bool // those that were looked at, and whether all is decided
+	suspects []string       // topics to look at besides those the checkpoint names
 }
 
 func (l *line) checkpointKey() partKey { return l.m.checkpoint }
@@ -220,6 +224,17 @@ func (l *line) takeInbox(now time.Time) error {
 
 // act starts the requests that may start.
 func (l *line) act() {
+	if parts := l.m.nextCheck(); parts != nil {
+		l.spawn(func() func() error {
+			err := l.confirm(l.ctx, parts)
+			return func() error {
+				if err == nil {
+					l.m.checked(parts)
+				}
+				return err
+			}
+		})
+	}
 	if parts := l.m.nextJoin(); parts != nil {
 		l.txnOpen = true
 		l.spawn(func() func() error {
@@ -308,7 +323,7 @@ func (l *line) produced(parts []*partition, errs []error, took time.Duration) er
 	for i, p := range parts {
 		if errs[i] != nil && verdictOf(errs[i]) != done {
 			if verdictOf(errs[i]) != again {
-				return classify(errs[i], "produce", place(p))
+				return classify(errs[i], "produce", p.place().String())
 			}
 			p.queue[0].unit.shared = true // a connection may still hold on to the bytes
 			if failed, first = append(failed, p), errs[i]; p.attempts == 0 {
@@ -366,7 +381,7 @@ func (l *line) commit() {
 			if err != nil {
 				return err
 			}
-			l.txnOpen, l.disturbed = false, false
+			l.txnOpen, l.disturbed, l.told = false, false, true
 			now := time.Now()
 			l.obs.txn(now.Sub(opened), now.Sub(began), items, bytes)
 			if part {
@@ -475,8 +490,6 @@ func (l *line) finish(err error) {
 		it.tell(err)
 	}
 }
-
-func place(p *partition) string { return p.topic.name + "/" + strconv.Itoa(int(p.id)) }
 
 // cutOff ends the loop and waits for it.
 func (l *line) cutOff() {

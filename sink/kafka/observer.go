@@ -18,6 +18,9 @@ type Observer struct {
 	KeyOnly func()
 	// Produced tells of an acknowledged produce request.
 	Produced func(took time.Duration, batches, records, bytes int)
+	// Settled tells of transactions that Connect is about to end because the
+	// brokers had forgotten to.
+	Settled func(Settlement)
 }
 
 // Retry is the visible state of an error that is being waited out.
@@ -57,4 +60,18 @@ func (o *Observer) produced(took time.Duration, batches, records, bytes int) {
 	if o.Produced != nil {
 		o.Produced(took, batches, records, bytes)
 	}
+}
+
+func (o *Observer) settled(s settlement) {
+	if o.Settled != nil {
+		o.Settled(Settlement{placesOf(s.commit), placesOf(s.abort), s.reason})
+	}
+}
+
+func placesOf(hangs []hang) []string {
+	var names []string
+	for i := range hangs {
+		names = append(names, hangs[i].place.String())
+	}
+	return names
 }

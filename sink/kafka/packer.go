@@ -76,6 +76,9 @@ const (
 	maxWant     = 8 << 20
 )
 
+// headerSeq is the header with the number of a record's source transaction.
+const headerSeq = "cdcd.seq"
+
 // Start implements sink.Packer.
 func (p *packer) Start(piece *event.Piece) {
 	p.follow()
@@ -99,7 +102,7 @@ func (p *packer) pieceHeaders() {
 	if p.piece != nil {
 		tx := p.piece.Tx
 		p.scratch = strconv.AppendUint(p.scratch[:0], tx.End.Seq, 10)
-		p.common.add("cdcd.seq", p.scratch)
+		p.common.add(headerSeq, p.scratch)
 	}
 	p.scratch = strconv.AppendUint(p.scratch[:0], p.facts.term, 10)
 	p.common.add("cdcd.term", p.scratch)

@@ -23,6 +23,8 @@ func (l *line) sealGroup(group []*item) ([]*batch, error) {
 		l.cp.Position.Partial = last.part
 		failpoint.Hit("kafka.split")
 	}
+	l.told = false
+	l.pins = append(l.pins, entry{lineKey(l.producer.session), encodeLedger(l.m.written)})
 	return l.checkpointBatches()
 }
 
@@ -122,15 +124,21 @@ func (l *line) writeTxn(ctx context.Context, entries []entry) error {
 	p := l.m.partition(l.checkpointKey())
 	b := encodeEntries(p.topic, time.Now(), entries)
 	if l.producer.transactional {
+		if p.check != clean {
+			if err := l.confirm(ctx, []*partition{p}); err != nil {
+				return err
+			}
+		}
+		p.check = unchecked // for the next
 		if err := l.producer.addPartitions(ctx, []*partition{p}); err != nil {
 			return err
 		}
 	}
 	stamp(b.bytes(), l.producer.session.pid, l.producer.session.epoch, p.seq, l.producer.transactional)
 	if err := l.writeBatch(ctx, b); err != nil {
-		return classify(err, "store checkpoint", place(p))
+		return classify(err, "store checkpoint", p.place().String())
 	}
-	p.seq = nextSequence(p.seq, b.count)
+	p.seq, p.end = nextSequence(p.seq, b.count), b.end
 	if l.producer.transactional {
 		return l.producer.endTxn(ctx, true)
 	}

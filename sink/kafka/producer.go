@@ -203,7 +203,11 @@ func (p *producer) produce(ctx context.Context, batches []*batch) []error {
 	}
 	answers := res.(*produce.Response)
 	for i, b := range batches {
-		out[i] = p.c.denied(answerFor(answers, b), b.topic.name)
+		var at int64
+		if out[i], at = answerFor(answers, b); out[i] == nil && at >= 0 {
+			b.end = at + int64(b.count)
+		}
+		out[i] = p.c.denied(out[i], b.topic.name)
 	}
 	return out
 }
@@ -229,8 +233,9 @@ func (p *producer) request(batches []*batch) *rawproduce.Request {
 	return req
 }
 
-// answerFor finds the answer to a batch. One without an answer counts as lost.
-func answerFor(res *produce.Response, b *batch) error {
+// answerFor finds the answer to a batch, and its offset. One without an answer
+// counts as lost.
+func answerFor(res *produce.Response, b *batch) (error, int64) {
 	for i := range res.Topics {
 		t := &res.Topics[i]
 		if t.Topic != b.topic.name {
@@ -238,11 +243,11 @@ func answerFor(res *produce.Response, b *batch) error {
 		}
 		for j := range t.Partitions {
 			if a := &t.Partitions[j]; a.Partition == b.part {
-				return answerError(a)
+				return answerError(a), a.BaseOffset
 			}
 		}
 	}
-	return errors.New("the broker left the partition out of its answer")
+	return errors.New("the broker left the partition out of its answer"), -1
 }
 
 func answerError(a *produce.ResponsePartition) error {

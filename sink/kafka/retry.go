@@ -20,9 +20,9 @@ func (l *line) again(parts []*partition, cause error) {
 		}
 	}
 	attempts := worst.attempts
-	shown := classify(cause, "produce", place(worst))
+	shown := classify(cause, "produce", worst.place().String())
 	l.waits.Store(&shown)
-	l.obs.retry(Retry{Op: "produce", At: place(worst), Since: worst.since, Attempts: attempts, Err: cause})
+	l.obs.retry(Retry{Op: "produce", At: worst.place().String(), Since: worst.since, Attempts: attempts, Err: cause})
 	l.spawn(func() func() error {
 		sleep(l.ctx, backoff(attempts))
 		l.cluster.refresh()
@@ -71,7 +71,7 @@ func (l *line) relocate(parts []*partition, attempts int) error {
 func (l *line) healed(p *partition) {
 	if l.retrying--; l.retrying == 0 {
 		l.waits.Store(nil)
-		l.obs.retry(Retry{Op: "produce", At: place(p), Since: p.since})
+		l.obs.retry(Retry{Op: "produce", At: p.place().String(), Since: p.since})
 	}
 }
 

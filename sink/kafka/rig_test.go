@@ -58,6 +58,7 @@ type rig struct {
 	next     uint64                // transaction to send
 	mirror   checkpoint.Checkpoint
 	errs     []error // that ended lines
+	settled  []Settlement
 	txns     atomic.Int64
 	retries  atomic.Int64
 	repeated map[string]int // errors of requests that were repeated in place, by code; the line's while it runs
@@ -112,7 +113,8 @@ func (r *rig) open() error {
 					r.repeated[resilience.CodeOf(classify(x.Err, "", ""))]++
 				}
 			},
-			Txn: func(_, _ time.Duration, _, _ int) { r.txns.Add(1) },
+			Txn:     func(_, _ time.Duration, _, _ int) { r.txns.Add(1) },
+			Settled: func(s Settlement) { r.settled = append(r.settled, s); r.trace("settled %+v", s) },
 		}})
 		r.packer = r.sink.Packer()
 	}

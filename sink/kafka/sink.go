@@ -29,11 +29,13 @@ type Sink struct {
 	facts     atomic.Pointer[lineFacts]
 	current   atomic.Pointer[topics]
 
-	line    *line
-	started bool // the line's goroutine runs
-	term    uint64
-	session session // of this term; noSession before its first Connect
-	era     uint64
+	line     *line
+	started  bool // the line's goroutine runs
+	term     uint64
+	session  session // of this term; noSession before its first Connect
+	era      uint64
+	told     checkpoint.Checkpoint // newest position of an ended line that was reported as durable
+	suspects []string              // topics in which an ended line met what was undecided
 }
 
 var (
@@ -115,6 +117,7 @@ func (s *Sink) newLine() (*line, error) {
 		cfg: &s.cfg, obs: &s.opts.Observer, waits: &s.retrying, delivered: &s.delivered, me: owner{s.term, s.instance}, era: s.era, cluster: c,
 		producer: &producer{c: c, id: s.cfg.transactionalID(), timeout: s.cfg.TransactionTimeout, transactional: s.cfg.exactlyOnce()},
 		log:      newCheckpointLog(c, s.cfg.checkpointTopic()),
+		clean:    map[place]bool{}, suspects: s.suspects,
 	}, nil
 }
 
@@ -130,15 +133,15 @@ func (s *Sink) connect(ctx context.Context, l *line, cp checkpoint.Checkpoint) (
 	if err := l.refuseNewer(ctx, false); err != nil {
 		return none, err
 	}
-	if err := s.takeOver(ctx, l); err != nil {
+	l.m = newMachine(s.cfg.exactlyOnce(), s.cfg.GroupBytes, s.cfg.GroupDelay, partKey{t, 0})
+	l.m.splitAfter = s.cfg.splitAfter()
+	l.m.known = func(at place) bool { return l.clean[at] }
+	if err := s.takeOverAndSettle(ctx, l, cp); err != nil {
 		return none, err
 	}
-	s.session = l.producer.session
 	if err := l.refuseNewer(ctx, true); err != nil {
 		return none, err
 	}
-	l.m = newMachine(s.cfg.exactlyOnce(), s.cfg.GroupBytes, s.cfg.GroupDelay, partKey{t, 0})
-	l.m.splitAfter = s.cfg.splitAfter()
 	if err := l.restore(cp); err != nil {
 		return none, err
 	}
@@ -159,7 +162,7 @@ func (s *Sink) Begin(ctx context.Context, cp checkpoint.Checkpoint) error {
 	if err := l.write(ctx, entry{keyPosition, value}); err != nil {
 		return err
 	}
-	l.cp = clone(cp)
+	l.cp, l.told = clone(cp), true
 	return nil
 }
 
@@ -214,5 +217,9 @@ func (s *Sink) endLine(ctx context.Context, how lineEnd) error {
 		s.session = l.producer.session
 	}
 	l.cluster.close()
+	s.suspects = l.suspects
+	if l.told {
+		s.told = l.cp
+	}
 	return err
 }

@@ -39,8 +39,11 @@ type partition struct {
 	busy     bool // a batch is on the wire, or waits for its repetition
 	inTxn    bool // part of the open transaction
 	joining  bool // about to become part of it
-	listed   bool // in machine.ready
-	attempts int  // failures of the batch at the head
+	span     span // of the open transaction, as far as it is known
+	check    checkState
+	end      int64 // offset behind what was written last; 0 if that is not known
+	listed   bool  // in machine.ready
+	attempts int   // failures of the batch at the head
 	since    time.Time
 }
 
@@ -50,6 +53,18 @@ type queued struct {
 	*batch
 	items []*item
 }
+
+// checkState says whether a transaction of ours may lie undecided in a
+// partition.
+type checkState uint8
+
+const (
+	unchecked checkState = iota // nobody looked
+	listed                      // somebody is about to, or does
+	clean                       // no
+)
+
+func (p *partition) place() place { return place{p.topic.name, p.id} }
 
 type partKey struct {
 	topic *topic
@@ -83,11 +98,16 @@ type machine struct {
 	// seal returns the records that end the group: the position and what else
 	// must be durable with it.
 	seal func(group []*item) ([]*batch, error)
+	// known tells of a partition that it was looked at before; may be nil.
+	known func(place) bool
 
 	parts    map[partKey]*partition
 	ready    []*partition // have a batch that may leave now
 	joining  []*partition // must become part of the transaction
 	adding   bool         // AddPartitionsToTxn is on its way
+	doubtful []*partition // must be checked before anything joins
+	checking bool         // some are being checked
+	written  []*partition // have batches of the group
 	members  []*partition // are part of the transaction
 	waiting  []*item      // for the next group
 	group    []*item
@@ -110,6 +130,9 @@ func (m *machine) partition(k partKey) *partition {
 	p := m.parts[k]
 	if p == nil {
 		p = &partition{topic: k.topic, id: k.id}
+		if m.known != nil && m.known(p.place()) {
+			p.check = clean
+		}
 		m.parts[k] = p
 	}
 	return p
@@ -232,6 +255,7 @@ func (m *machine) close() error {
 // last of them.
 func (m *machine) enqueue(b *batch, items ...*item) {
 	p := m.partition(partKey{b.topic, b.part})
+	m.count(p, b.count)
 	if last := p.last(); last != nil && last.joinable(b) {
 		last.batch, last.items = last.join(b), append(last.items, items...)
 		return
@@ -240,6 +264,19 @@ func (m *machine) enqueue(b *batch, items ...*item) {
 	m.pending++
 	m.join(p)
 	m.list(p)
+}
+
+// count takes in that the group has records for the partition. At its first
+// ones the queue is empty, so the next number is known.
+func (m *machine) count(p *partition, n int32) {
+	if !m.transactional {
+		return
+	}
+	if p.span.count == 0 {
+		p.span.from = p.seq
+		m.written = append(m.written, p)
+	}
+	p.span.count += n
 }
 
 // last is the batch at the end of the queue, nil if there is none that has not
@@ -259,6 +296,34 @@ func (m *machine) join(p *partition) {
 	}
 	p.joining = true
 	m.joining = append(m.joining, p)
+	if p.check == unchecked {
+		m.doubt(p)
+	}
+}
+
+// doubt has the partition checked before the next one joins a transaction.
+func (m *machine) doubt(p *partition) {
+	p.check = listed
+	m.doubtful = append(m.doubtful, p)
+}
+
+// nextCheck returns the partitions in which a transaction of ours may lie
+// undecided, nil for none. The answer must come back through checked.
+func (m *machine) nextCheck() []*partition {
+	if m.checking || len(m.doubtful) == 0 {
+		return nil
+	}
+	d := m.doubtful
+	m.doubtful, m.checking = nil, true
+	return d
+}
+
+// checked says that nothing lies undecided in the partitions.
+func (m *machine) checked(parts []*partition) {
+	m.checking = false
+	for _, p := range parts {
+		p.check = clean
+	}
 }
 
 // list puts the partition among the ready ones if a batch of it may leave.
@@ -270,10 +335,12 @@ func (m *machine) list(p *partition) {
 	m.ready = append(m.ready, p)
 }
 
-// nextJoin returns the partitions to add to the transaction, nil for none. The
-// answer must come back through joined before it returns any again.
+// nextJoin returns the partitions to add to the transaction, nil for none, and
+// none while any is in doubt: a transaction begins only when the last one is
+// seen to have ended everywhere. The answer must come back through joined before
+// it returns any again.
 func (m *machine) nextJoin() []*partition {
-	if m.adding || len(m.joining) == 0 {
+	if m.adding || len(m.joining) == 0 || m.checking || len(m.doubtful) > 0 {
 		return nil
 	}
 	j := m.joining
@@ -324,7 +391,7 @@ func (m *machine) acked(p *partition) *queued {
 	if p.queue = p.queue[1:]; len(p.queue) == 0 {
 		p.queue = nil
 	}
-	p.busy, p.attempts = false, 0
+	p.busy, p.attempts, p.end = false, 0, q.end
 	m.pending--
 	for _, it := range q.items {
 		if it.pending--; it.pending == 0 {
@@ -359,8 +426,12 @@ func (m *machine) ended(now time.Time) error {
 	m.group, m.bytes, m.passed, m.phase = nil, 0, 0, filling
 	for _, p := range m.members {
 		p.inTxn = false
+		m.doubt(p)
 	}
-	m.members = m.members[:0]
+	for _, p := range m.written {
+		p.span = span{}
+	}
+	m.members, m.written = m.members[:0], m.written[:0]
 	return m.admit(now)
 }
 

@@ -23,6 +23,10 @@ type world struct {
 	ids     map[*item][]string
 	batchID map[*batch]string
 
+	checking []*partition
+	doubtful map[*partition]bool // their last transaction is not seen to have ended
+	sealed   map[place]span      // what the end of the transaction says of it
+	records  map[place]int32     // what the transaction holds
 	joining  []*partition
 	onWire   [][]*partition
 	endSent  bool
@@ -38,6 +42,7 @@ func newWorld(t *rapid.T, transactional bool) *world {
 	w := &world{
 		t: t, now: time.Unix(1000, 0), topic: &topic{name: "a", leaders: make([]int32, 4), maxBytes: 600},
 		ids: map[*item][]string{}, batchID: map[*batch]string{},
+		doubtful: map[*partition]bool{}, records: map[place]int32{},
 		inTxn: map[int32]bool{}, hidden: map[int32][]string{}, visible: map[int32][]string{},
 	}
 	for i := range w.topic.leaders {
@@ -53,6 +58,10 @@ func newWorld(t *rapid.T, transactional bool) *world {
 			t.Fatal("a group was sealed inside a source transaction")
 		}
 		w.pending += len(group)
+		w.sealed = map[place]span{}
+		for _, p := range w.m.written {
+			w.sealed[p.place()] = p.span
+		}
 		u := &unit{}
 		u.batches = []batch{{unit: u, topic: ck, count: 1}}
 		return []*batch{&u.batches[0]}, nil
@@ -95,7 +104,16 @@ func (w *world) check(err error) {
 }
 
 func (w *world) act() {
+	if parts := w.m.nextCheck(); parts != nil {
+		if w.checking != nil {
+			w.t.Fatal("two checks at a time")
+		}
+		w.checking = parts
+	}
 	if parts := w.m.nextJoin(); parts != nil {
+		if len(w.doubtful) > 0 {
+			w.t.Fatal("a transaction goes on while the last one is in doubt")
+		}
 		if w.joining != nil || w.endSent {
 			w.t.Fatal("two requests of the transaction at a time")
 		}
@@ -124,6 +142,15 @@ func (w *world) act() {
 	}
 }
 
+func (w *world) answerCheck() {
+	parts := w.checking
+	w.checking = nil
+	for _, p := range parts {
+		delete(w.doubtful, p)
+	}
+	w.m.checked(parts)
+}
+
 func (w *world) answerJoin() {
 	for _, p := range w.joining {
 		if p.topic == w.topic {
@@ -132,6 +159,11 @@ func (w *world) answerJoin() {
 	}
 	parts := w.joining
 	w.joining = nil
+	for _, p := range parts {
+		if p.check != clean {
+			w.t.Fatal("an unchecked partition joined")
+		}
+	}
 	w.m.joined(parts)
 }
 
@@ -145,6 +177,7 @@ func (w *world) answerProduce() {
 			continue
 		}
 		q := w.m.acked(p)
+		w.records[p.place()] += q.count
 		if len(q.items) == 0 {
 			continue
 		}
@@ -158,6 +191,15 @@ func (w *world) answerProduce() {
 
 func (w *world) answerEnd() {
 	w.endSent = false
+	for at, n := range w.records {
+		if s := w.sealed[at]; at.topic == w.topic.name && s.count != n {
+			w.t.Fatalf("the transaction has %d records in %s, its end says %d", n, at, s.count)
+		}
+	}
+	w.records = map[place]int32{}
+	for _, p := range w.m.members {
+		w.doubtful[p] = true
+	}
 	for p, ids := range w.hidden {
 		w.visible[p] = append(w.visible[p], ids...)
 	}
@@ -232,6 +274,8 @@ func (w *world) settle() {
 	for range 10000 {
 		w.act()
 		switch {
+		case w.checking != nil:
+			w.answerCheck()
 		case w.joining != nil:
 			w.answerJoin()
 		case len(w.onWire) > 0:
@@ -241,7 +285,7 @@ func (w *world) settle() {
 		default:
 			w.now = w.now.Add(time.Second)
 			w.check(w.m.settle(w.now))
-			if w.act(); w.joining == nil && len(w.onWire) == 0 && !w.endSent {
+			if w.act(); w.checking == nil && w.joining == nil && len(w.onWire) == 0 && !w.endSent {
 				w.invariants()
 				return
 			}
@@ -260,7 +304,10 @@ func TestMachineKeepsOrderAndWholeness(t *testing.T) {
 				case 0:
 					w.put()
 				case 1:
-					if w.joining != nil {
+					switch {
+					case w.checking != nil:
+						w.answerCheck()
+					case w.joining != nil:
 						w.answerJoin()
 					}
 				case 2:
@@ -325,6 +372,7 @@ func TestGroupsLeaveWhenNothingArguesForWaiting(t *testing.T) {
 			m := newMachine(true, 1<<20, 50*time.Millisecond, partKey{&topic{name: "ck", leaders: []int32{0}}, 0})
 			m.seal = func([]*item) ([]*batch, error) { return nil, nil }
 			m.splitAfter = tt.split
+			m.known = func(place) bool { return true }
 			if err := m.put(quietItem(tt.idle, tt.open), start); err != nil {
 				t.Fatal(err)
 			}
@@ -350,6 +398,7 @@ func TestPartsLeaveTimeForWhatIsOnItsWay(t *testing.T) {
 	start, data := time.Unix(1000, 0), &topic{name: "a", leaders: []int32{0}, maxBytes: 1 << 20}
 	m := newMachine(true, 1<<20, 50*time.Millisecond, partKey{&topic{name: "ck", leaders: []int32{0}}, 0})
 	m.splitAfter = time.Minute
+	m.known = func(place) bool { return true }
 	m.seal = func([]*item) ([]*batch, error) { return nil, nil }
 	for i := range 4 {
 		it := quietItem(false, true)

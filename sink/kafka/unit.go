@@ -25,7 +25,8 @@ type batch struct {
 	from, to int
 	seq      int32 // its first sequence number, once sent
 	sent     bool
-	small    bool // plain, and may be joined with others of its partition
+	small    bool  // plain, and may be joined with others of its partition
+	end      int64 // offset behind it, once acknowledged; 0 if the broker did not say
 }
 
 func (b *batch) bytes() []byte { return b.unit.arena[b.from:b.to] }
