@@ -65,7 +65,8 @@ type ChunkRequest struct {
 	// Where is an SQL condition that rows must meet; "" for all.
 	Where string
 	// Rows and Bytes are the most to read: the first that is reached ends the
-	// chunk. A chunk has at least one row, unless the table has no more.
+	// chunk. A chunk has at least one row, unless the table has no more or Where
+	// lets few through.
 	Rows, Bytes int
 }
 
@@ -80,8 +81,9 @@ type Chunk struct {
 	Rows  []event.RawRows
 	Count int // of rows
 	Bytes int // of the bodies
-	// Last is the key of the last row, opaque text; what it was before if the
-	// chunk is empty. Max is the largest key there is, set on the first chunk
+	// Last is the key of the last row, opaque text; where Where was looked for
+	// behind it, the place up to which that was done, and what it was before if
+	// nothing was done. Max is the largest key there is, set on the first chunk
 	// (After is nil); nil when the table is empty.
 	Last, Max []byte
 	// End says that no row is left behind Last, up to Until.

@@ -14,6 +14,7 @@ type chunkQuery struct {
 	until  []string // literals of the largest key wanted; nil for no bound
 	where  string
 	limit  int
+	skip   int // rows before the first
 }
 
 // sql renders the statement. Bounds stand in expanded form, column by column:
@@ -39,6 +40,9 @@ func (q *chunkQuery) sql() string {
 		b.WriteString([]string{" WHERE ", " AND "}[min(i, 1)] + c)
 	}
 	b.WriteString(" ORDER BY " + q.index.order(min(fixed, len(q.index.columns)-1), false) + " LIMIT " + strconv.Itoa(q.limit))
+	if q.skip > 0 {
+		b.WriteString(" OFFSET " + strconv.Itoa(q.skip))
+	}
 	return b.String()
 }
 

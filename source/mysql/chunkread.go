@@ -35,16 +35,17 @@ func (r *chunkReader) connected(ctx context.Context, seen *event.Position) (*ses
 // session: values as the log has them, the isolation, and an end to statements
 // that take too long. Global settings that change results are undone.
 func (q *session) prepareChunks(ctx context.Context, seen *event.Position) error {
-	identity, limit := "SELECT @@global.server_uuid, @@global.gtid_mode", "max_execution_time = %d"
+	identity, limit := "SELECT @@global.server_uuid, @@global.gtid_mode, CURRENT_USER()", "max_execution_time = %d"
 	timeout := q.source.cfg.QueryTimeout.Milliseconds()
 	if q.flavor == event.MariaDB {
-		identity, limit = "SELECT CONCAT('server_id ', @@global.server_id), 'ON'", "max_statement_time = %d"
+		identity, limit = "SELECT CONCAT('server_id ', @@global.server_id), 'ON', CURRENT_USER()", "max_statement_time = %d"
 		timeout = (timeout + 999) / 1000
 	}
 	r, err := q.row(ctx, identity)
 	if err != nil {
 		return err
 	}
+	q.account = accountOf(r[2])
 	if seen.Server != "" && r[0] != seen.Server {
 		return resilience.Errorf(resilience.Fatal, "foreign_server", opReadChunk, "%s answers at %s, the stream reads %s", r[0], q.addr, seen.Server).
 			WithHint("all hosts must lead to the server that the stream reads")
@@ -131,28 +132,47 @@ func (r *chunkReader) chunk(ctx context.Context, q *session, req *source.ChunkRe
 	if err != nil {
 		return source.Chunk{}, err
 	}
-	chunk := source.Chunk{Table: t.definition.table, Key: key, Last: req.After}
+	chunk := source.Chunk{Key: key, Last: req.After}
 	if req.After == nil {
 		if chunk.Max, err = q.largestKey(ctx, t.definition, query, key); err != nil {
 			return source.Chunk{}, err
 		}
 	}
-	rows, err := q.selectRows(ctx, t.definition, query.sql(), chunkBody, req.Bytes)
+	rows, err := q.scan(ctx, t, query, req.Bytes)
 	if err != nil {
-		return source.Chunk{}, conditionError(err, req)
+		return source.Chunk{}, err
 	}
-	chunk.Rows, chunk.Count, chunk.Bytes = rows.bodies, rows.count, rows.bytes
-	chunk.End = rows.all && rows.count < query.limit
-	if rows.count > 0 {
-		t.rowSize = rows.bytes / rows.count
+	if rows.last != nil {
 		last, err := t.definition.cursorAt(rows.last, key)
 		if err != nil {
 			return source.Chunk{}, err
 		}
 		chunk.Last = last.text()
 	}
+	if rows.count > 0 && len(t.definition.doubts) > 0 && !rows.broken {
+		if t.definition, err = r.proveLabels(ctx, q, t.definition, query, &rows); err != nil {
+			return source.Chunk{}, err
+		}
+	}
+	chunk.Table, chunk.Rows, chunk.Count, chunk.Bytes, chunk.End = t.definition.table, rows.bodies, rows.count, rows.bytes, rows.all
+	for i := range chunk.Rows {
+		chunk.Rows[i].Table = chunk.Table
+	}
 	chunk.High, err = r.high(ctx, q, req, rows.broken)
 	return chunk, err
+}
+
+// scan reads the rows of a chunk.
+func (q *session) scan(ctx context.Context, t *readTable, query *chunkQuery, maxBytes int) (rows chunkRows, err error) {
+	if query.where != "" {
+		return q.scanFiltered(ctx, t, query, maxBytes)
+	}
+	rows, err = q.selectRows(ctx, t.definition, query.sql(), chunkBody, maxBytes)
+	rows.all = rows.all && rows.count < query.limit
+	if rows.count > 0 {
+		t.rowSize = rows.bytes / rows.count
+	}
+	return rows, err
 }
 
 // high ends the view and returns where the log ends after it.
@@ -191,7 +211,7 @@ func chunkQueryFor(req *source.ChunkRequest, t *readTable) (*chunkQuery, []int, 
 	}
 	key := d.indexesOf(x.names())
 	query := &chunkQuery{
-		table: quoteName(req.Database) + "." + quoteName(req.Table), fields: d.fieldList(), index: x,
+		table: fullName(req.Database, req.Table), fields: d.fieldList(), index: x,
 		where: req.Where, limit: t.limit(req),
 	}
 	if after != nil {
@@ -263,26 +283,17 @@ func (q *session) largestKey(ctx context.Context, d *definition, query *chunkQue
 	return c.text(), err
 }
 
-// conditionError names the operator's condition where a statement with it is
-// refused.
-func conditionError(err error, req *source.ChunkRequest) error {
-	var my *mysqlerr.MyError
-	if req.Where == "" || !errors.As(err, &my) || !strings.HasPrefix(my.State, "42") || my.Code == 1142 || my.Code == 1146 {
-		return err
-	}
-	return resilience.Errorf(resilience.Fatal, codeCondition, opReadChunk, "the server refuses the condition %q: %w", req.Where, my).
-		WithPlace("%s.%s", req.Database, req.Table).WithHint("correct the condition: it stands behind WHERE")
-}
-
 // tableError gives what the server says of a table its meaning.
-func tableError(err error, database, table string) error {
+func (q *session) tableError(err error, database, table string) error {
 	var my *mysqlerr.MyError
-	if !errors.As(err, &my) {
-		return err
-	}
-	switch my.Code {
-	case 1049, 1146, 1109:
-		return noTable(database, table)
+	if errors.As(err, &my) {
+		switch my.Code {
+		case 1049, 1109, 1146:
+			return noTable(database, table)
+		case 1044, 1142, 1143: // no right to the database, table or column
+			return resilience.Errorf(resilience.Fatal, codePrivilege, opReadChunk, "%w", my).WithPlace("%s.%s", database, table).
+				WithHint("GRANT SELECT ON %s TO %s;", fullName(database, table), q.account)
+		}
 	}
 	var named *resilience.Error
 	if errors.As(err, &named) && named.At == "" {

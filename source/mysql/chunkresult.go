@@ -19,8 +19,8 @@ type chunkRows struct {
 	bodies []event.RawRows
 	count  int
 	bytes  int
-	last   []byte // the last row
-	all    bool   // the result ended before a bound was reached
+	last   []byte // the last row; of a filtered scan, where it ended
+	all    bool   // nothing is left behind them
 	broken bool   // so much more came that the connection is given up
 }
 
@@ -64,9 +64,6 @@ func (q *session) execute(d *definition, sql string, bufferSize, maxBytes int) (
 	}
 	if err := rows.read(b, maxBytes); err != nil {
 		return rows, err
-	}
-	for i := range b.bodies {
-		b.bodies[i].Table = d.table
 	}
 	rows.bodies = b.bodies
 	if rows.broken {

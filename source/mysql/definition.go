@@ -19,6 +19,7 @@ type definition struct {
 	indexes []tableIndex
 	// unordered are the columns that no chunk can be cut by.
 	unordered []bool
+	doubts    []doubt      // labels that are not proven
 	fields    []chunkField // of the columns that are selected, in table order
 	rowSize   int          // the server's estimate in bytes, 0 where it has none
 	told      string       // what the server told, to see whether it is still the same
@@ -58,9 +59,9 @@ func (q *session) lookUp(ctx context.Context, database, table string, known *def
 	if len(kind) == 0 || len(columns) == 0 {
 		return nil, q.whyNotTold(ctx, database, table)
 	}
-	indexes, err := q.ask(ctx, "SHOW INDEX FROM "+quoteName(database)+"."+quoteName(table))
+	indexes, err := q.ask(ctx, "SHOW INDEX FROM "+fullName(database, table))
 	if err != nil {
-		return nil, tableError(err, database, table)
+		return nil, q.tableError(err, database, table)
 	}
 	for _, x := range indexes {
 		x[6] = "" // the cardinality, which is only an estimate
@@ -77,6 +78,7 @@ func (q *session) lookUp(ctx context.Context, database, table string, known *def
 		return nil, err
 	}
 	d.index(indexes)
+	d.doubts = doubtsOf(d.table)
 	if end := slices.IndexFunc(columns, func(c []string) bool { return c[6] == rowEnd }); end >= 0 && len(d.table.Key) > 0 {
 		d.table.Key = append(d.table.Key, end) // which MariaDB adds to every unique key
 	}
@@ -93,9 +95,9 @@ func (q *session) told(ctx context.Context, query, database, table string) (rows
 // whyNotTold finds out why the server tells nothing of a table: it is not
 // there, or the account may not see it.
 func (q *session) whyNotTold(ctx context.Context, database, table string) error {
-	_, err := q.ask(ctx, "SELECT 1 FROM "+quoteName(database)+"."+quoteName(table)+" LIMIT 0")
+	_, err := q.ask(ctx, "SELECT 1 FROM "+fullName(database, table)+" LIMIT 0")
 	if err != nil {
-		return tableError(err, database, table)
+		return q.tableError(err, database, table)
 	}
 	return noTable(database, table)
 }
@@ -427,6 +429,9 @@ func (c *chunkCompiler) unsupported(code, format string, args ...any) error {
 
 // quoteName quotes an identifier.
 func quoteName(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+
+// fullName is the quoted name of a table.
+func fullName(database, table string) string { return quoteName(database) + "." + quoteName(table) }
 
 // textLiteral is a text as a literal that no sql_mode reads otherwise.
 func textLiteral(s string) string {

@@ -35,8 +35,7 @@ func (e *examination) grants() error {
 	}
 	account := "'" + e.source.cfg.User + "'@'%'"
 	if who, err := e.row(e.ctx, "SELECT CURRENT_USER()"); err == nil && len(who) > 0 {
-		user, host, _ := strings.Cut(who[0], "@")
-		account = "'" + user + "'@'" + host + "'"
+		account = accountOf(who[0])
 	}
 	global, tables := privileges(r)
 	for _, n := range e.needs() {
@@ -55,6 +54,15 @@ func (e *examination) grants() error {
 		e.add(sev, n.code, "GRANT "+n.grant+" ON *.* TO "+account+";", "%s is not granted; it is needed %s", n.grant, n.why)
 	}
 	return nil
+}
+
+// accountOf writes what CURRENT_USER() says as a GRANT needs it.
+func accountOf(current string) string {
+	at := strings.LastIndexByte(current, '@')
+	if at < 0 {
+		return "'" + current + "'"
+	}
+	return "'" + current[:at] + "'@'" + current[at+1:] + "'"
 }
 
 // privileges are the ones held on everything, and whether SELECT is held on

@@ -23,6 +23,7 @@ type session struct {
 	addr    string
 	flavor  event.Flavor
 	version string
+	account string // as the server names it, once it is prepared to read tables
 }
 
 // connect opens a session to the first host that answers.

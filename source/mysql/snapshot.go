@@ -175,6 +175,22 @@ func (d *definitions) keep(name tableName, def *definition) *definition {
 	return def
 }
 
+// learn adds proven labels to a definition that was got from here, and returns
+// it; what other readers have learned of the same definition is in it too.
+func (d *definitions) learn(def *definition, proven map[doubt]string) *definition {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	name := nameOf(def.table)
+	if last := d.byName[name]; last != nil && last.told == def.told {
+		def = last
+	}
+	if slices.ContainsFunc(def.doubts, func(x doubt) bool { _, ok := proven[x]; return ok }) {
+		def = def.withLabels(proven)
+		d.byName[name] = def
+	}
+	return def
+}
+
 // chunkReader implements source.ChunkReader.
 type chunkReader struct {
 	source *Source
@@ -185,7 +201,9 @@ type chunkReader struct {
 // readTable is what a reader knows of a table from its last read.
 type readTable struct {
 	definition *definition
-	rowSize    int // bytes of a row in the last chunk
+	rowSize    int    // bytes of a row in the last chunk
+	condition  string // that the server took as one
+	step       int    // rows that a condition is tried on by one statement
 }
 
 // Close implements source.ChunkReader.
@@ -213,5 +231,5 @@ func (r *chunkReader) Read(ctx context.Context, req source.ChunkRequest) (source
 	if ctx.Err() != nil {
 		return source.Chunk{}, context.Cause(ctx)
 	}
-	return source.Chunk{}, tableError(connectError(opReadChunk, err, r.source.worked), req.Database, req.Table)
+	return source.Chunk{}, q.tableError(connectError(opReadChunk, err, r.source.worked), req.Database, req.Table)
 }

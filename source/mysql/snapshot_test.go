@@ -151,3 +151,35 @@ func TestTables(t *testing.T) {
 		}
 	})
 }
+
+// TestConditionOnFewRows: a condition that few rows meet gets on through the
+// table in stretches, each chunk with its place.
+func TestConditionOnFewRows(t *testing.T) {
+	onBoth(t, func(t *testing.T, m *testenv.MySQL, db string) {
+		m.MustExec(t, "USE "+db+`; CREATE TABLE digits (d INT PRIMARY KEY); INSERT INTO digits VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9);
+			CREATE TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t SELECT n, n FROM `+numbers)
+		c := newChunks(t, configFor(m.Addr(), db))
+		for where, want := range map[string][]int64{
+			"v IN (0, 77, 1500, 1999)": {0, 77, 1500, 1999}, "v = 5": {5}, "FALSE": nil, "v BETWEEN 98 AND 102 OR v = 1001": {98, 99, 100, 101, 102, 1001},
+		} {
+			got, n := c.all(source.ChunkRequest{Database: db, Table: "t", Where: where, Rows: 3})
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: read %v in %d chunks", where, got, n)
+			}
+		}
+	})
+}
+
+// TestLabelsThatTheServerDoesNotTell: labels of characters that the lists of
+// the server cannot show are learned from the rows.
+func TestLabelsThatTheServerDoesNotTell(t *testing.T) {
+	onBoth(t, func(t *testing.T, m *testenv.MySQL, db string) {
+		r := readBoth(t, m, db, func(exec func(string)) {
+			exec("CREATE TABLE t (id INT PRIMARY KEY, e ENUM('a','😀','?','b😀?','c?') NOT NULL, s SET('x','😀','y','?') NOT NULL)")
+			exec("INSERT INTO t VALUES (1, 1, 1), (2, 2, 2), (3, 3, 7), (4, 4, 15), (5, 5, 8), (6, 2, 13)")
+		})
+		last := r.chunked["t"][len(r.chunked["t"])-1].Table
+		r.sameRecords("t", r.records(r.streamed["t"]), r.records(r.chunked["t"]))
+		r.sameTable(r.streamed["t"][0].Table, last)
+	})
+}

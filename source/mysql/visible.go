@@ -40,37 +40,56 @@ const (
 	// visibleSlice is how long the server waits at once: so long it goes on
 	// waiting after we have gone.
 	visibleSlice = time.Second
-	// visiblePause is how long we wait before we look again.
-	visiblePause = 10 * time.Millisecond
+	// firstPause is how long we wait before we look again; it doubles up to lastPause.
+	firstPause = 5 * time.Millisecond
+	lastPause  = 640 * time.Millisecond
 )
 
 // viewMariaDB takes consistent snapshots until one is at or behind seen.
 func (q *session) viewMariaDB(ctx context.Context, seen *event.Position) error {
-	for {
+	for wait := firstPause; ; wait = min(2*wait, lastPause) {
 		if _, err := q.ask(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
 			return err
 		}
-		shows, err := q.shows(ctx, seen)
+		shows, err := q.shows(ctx, seen, wait == lastPause)
 		if shows || err != nil {
 			return err
 		}
 		if err := q.endView(ctx); err != nil {
 			return err
 		}
-		if err := pause(ctx, visiblePause); err != nil {
+		if err := pause(ctx, wait); err != nil {
 			return err
 		}
 	}
 }
 
-// shows reports whether the open snapshot shows everything up to seen.
-func (q *session) shows(ctx context.Context, seen *event.Position) (bool, error) {
-	r, err := q.ask(ctx, "SHOW STATUS LIKE 'binlog\\_snapshot\\_%'")
+// shows reports whether the open snapshot shows everything up to seen. Its
+// place in the log tells, and where thorough is set the GTIDs up to there as
+// well: what is no transaction may move the stream and not the snapshot, but
+// the server reads its log to find them.
+func (q *session) shows(ctx context.Context, seen *event.Position, thorough bool) (bool, error) {
+	file, offset, err := q.snapshotPlace(ctx)
 	if err != nil {
 		return false, err
 	}
-	var file string
-	var offset uint64
+	at, want := fileNumber(file), fileNumber(seen.File.Name)
+	if at > want || at == want && offset >= seen.Offset {
+		return true, nil
+	}
+	if !thorough || seen.GTIDs.IsEmpty() {
+		return false, nil
+	}
+	told, err := q.gtidsAt(ctx, file, offset, "")
+	if err != nil {
+		return false, err
+	}
+	return told.ContainsSet(seen.GTIDs), nil
+}
+
+// snapshotPlace is the place in MariaDB's log that the open snapshot shows.
+func (q *session) snapshotPlace(ctx context.Context) (file string, offset uint64, err error) {
+	r, err := q.ask(ctx, "SHOW STATUS LIKE 'binlog\\_snapshot\\_%'")
 	for _, line := range r {
 		switch line[0] {
 		case "Binlog_snapshot_file":
@@ -79,19 +98,10 @@ func (q *session) shows(ctx context.Context, seen *event.Position) (bool, error)
 			offset = number(line[1])
 		}
 	}
-	if file == "" {
-		return false, logBin("OFF")
+	if err == nil && file == "" {
+		err = logBin("OFF")
 	}
-	at, want := fileNumber(file), fileNumber(seen.File.Name)
-	if at > want || at == want && offset >= seen.Offset {
-		return true, nil
-	}
-	// Events that are no transactions move the stream, but not the snapshot.
-	told, err := q.gtidsAt(ctx, file, offset, "")
-	if err != nil {
-		return false, err
-	}
-	return !seen.GTIDs.IsEmpty() && told.ContainsSet(seen.GTIDs), nil
+	return file, offset, err
 }
 
 // endView ends what view has opened.
