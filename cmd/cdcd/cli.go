@@ -8,7 +8,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/cdcd-io/cdcd/internal/config"
+	"github.com/cdcd-io/cdcd/internal/nearest"
 )
 
 // verb is one command of the command line.
@@ -65,7 +65,7 @@ func didYouMean(word string) string {
 	for _, v := range verbs() {
 		names = append(names, v.name)
 	}
-	if near := config.Nearest(word, names); near != "" {
+	if near := nearest.Word(word, names); near != "" {
 		return fmt.Sprintf(", did you mean %q?", near)
 	}
 	return ""
@@ -92,7 +92,7 @@ func flagError(fs *flag.FlagSet, err error) error {
 	if !unknown {
 		return err
 	}
-	if near := config.Nearest(name, flagNames(fs)); near != "" {
+	if near := nearest.Word(name, flagNames(fs)); near != "" {
 		return fmt.Errorf("there is no flag --%s, did you mean --%s?", name, near)
 	}
 	return fmt.Errorf("there is no flag --%s", name)

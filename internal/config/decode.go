@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/cdcd-io/cdcd/internal/nearest"
 )
 
 // decode fills target, a pointer to a struct that holds its defaults, from a
@@ -96,7 +98,7 @@ func (f *File) structure(n *yaml.Node, path string, v reflect.Value, depth int) 
 // blamed too, lest it be called missing.
 func (f *File) unknown(key *yaml.Node, path string, known []string) {
 	f.report(key, join(path, key.Value), "unknown key, %s", suggest(key.Value, known))
-	f.blamed[join(path, Nearest(key.Value, known))] = true
+	f.blamed[join(path, nearest.Word(key.Value, known))] = true
 }
 
 // validate asks the struct itself.

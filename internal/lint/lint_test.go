@@ -41,6 +41,7 @@ var levels = map[string]int{
 	"internal/testenv/cmd":  5,
 	"cmd/cdcd":              5,
 	"configs":               0,
+	"internal/nearest":      0,
 	"bench":                 5,
 	"internal/proof":        5,
 	"internal/proof/demo":   6,

@@ -1,13 +1,9 @@
-package config
+package nearest
 
-import (
-	"fmt"
-	"sort"
-	"strings"
-)
+import "strings"
 
-// Nearest returns the known word nearest to a mistyped one, "" when none is near.
-func Nearest(word string, known []string) string {
+// Word returns the known word nearest to a mistyped one, "" when none is near.
+func Word(word string, known []string) string {
 	best, dist := "", min(len(word)/3+2, (len(word)+1)/2)
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < dist {
@@ -15,22 +11,6 @@ func Nearest(word string, known []string) string {
 		}
 	}
 	return best
-}
-
-// suggest names the nearest known word, or lists them when none is near.
-func suggest(word string, known []string) string {
-	if best := Nearest(word, known); best != "" {
-		return fmt.Sprintf("did you mean %q?", best)
-	}
-	if len(known) == 0 {
-		return "nothing is known here"
-	}
-	sorted := append([]string(nil), known...)
-	sort.Strings(sorted)
-	if len(sorted) > 16 {
-		sorted = append(sorted[:16], "…")
-	}
-	return "known: " + strings.Join(sorted, ", ")
 }
 
 // distance counts the single-character insertions, deletions, replacements and
