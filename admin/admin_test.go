@@ -20,6 +20,7 @@ import (
 
 	"github.com/cdcd-io/cdcd/pipeline"
 	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/snapshot"
 	"github.com/cdcd-io/cdcd/source"
 )
 
@@ -142,6 +143,10 @@ func TestErrorsAreJSON(t *testing.T) {
 func TestMetricsText(t *testing.T) {
 	a := running("a")
 	a.survey = &source.Survey{BehindBytes: 99, Expires: true, PurgeIn: time.Hour}
+	a.status.Snapshot = []pipeline.TableProgress{
+		{Table: "shop.orders", Reading: true, Rows: 25, Estimate: 100}, {Table: "shop.users"},
+		{Table: "shop.tags", Done: true}, {Table: "shop.visits", Cancelled: true},
+	}
 	m := NewMetrics()
 	s := New("v", []Pipeline{a}, m, slog.New(slog.DiscardHandler))
 	o := m.Observer("a")
@@ -153,6 +158,8 @@ func TestMetricsText(t *testing.T) {
 	o.Saved(time.Millisecond)
 	o.Retrying("source", resilience.State{})
 	o.Stalled("send")
+	o.ChunkMerged(pipeline.ChunkStats{Rows: 10, Dropped: 2, Bytes: 640})
+	o.ChunkGivenUp(snapshot.ByDDL)
 	o.LineStarted()
 	o.LineEnded(&resilience.Error{Class: resilience.Transient, Code: "gone", Op: "x"})
 	o.LineEnded(nil)
@@ -165,10 +172,17 @@ func TestMetricsText(t *testing.T) {
 		`cdcd_pipeline_errors_total{class="transient",code="gone",pipeline="a"} 1`,
 		`cdcd_pipeline_stalls_total{pipeline="a",stage="send"} 1`, `cdcd_checkpoint_save_seconds_count{pipeline="a"} 1`,
 		`cdcd_pipeline_retries_total{pipeline="a",where="source"} 1`,
+		`cdcd_snapshot_rows_total{pipeline="a"} 10`, `cdcd_snapshot_dropped_rows_total{pipeline="a"} 2`,
+		`cdcd_snapshot_bytes_total{pipeline="a"} 640`, `cdcd_snapshot_chunks_total{pipeline="a"} 1`,
+		`cdcd_snapshot_chunks_given_up_total{pipeline="a",reason="ddl"} 1`, `cdcd_snapshot_tables_left{pipeline="a"} 2`,
+		`cdcd_snapshot_progress_ratio{pipeline="a",table="shop.orders"} 0.25`,
 	} {
 		if !strings.Contains(body, want+"\n") {
 			t.Errorf("missing: %s", want)
 		}
+	}
+	if n := strings.Count(body, "cdcd_snapshot_progress_ratio{"); n != 1 {
+		t.Errorf("the progress of %d tables, want that of the one being read", n)
 	}
 }
 

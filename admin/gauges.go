@@ -41,12 +41,23 @@ var gauges = []gauge{
 		func(s *pipeline.Status) float64 { return age(s.LastEvent) }),
 	newGauge("cdcd_sink_silence_seconds", "Time since the sink last acknowledged.",
 		func(s *pipeline.Status) float64 { return age(s.LastAck) }),
+	newGauge("cdcd_snapshot_tables_left", "Tables that are being read or wait to be.", tablesLeft),
+}
+
+func tablesLeft(s *pipeline.Status) (n float64) {
+	for i := range s.Snapshot {
+		if !s.Snapshot[i].Ended() {
+			n++
+		}
+	}
+	return n
 }
 
 var (
 	stateDesc  = describe("cdcd_pipeline_state", "1 for the state that the pipeline is in.", "state")
 	behindDesc = describe("cdcd_source_lag_bytes", "Bytes of the source's log after the stored position.")
 	purgeDesc  = describe("cdcd_source_purge_seconds", "Time left until the source may purge the log that the stored position needs.")
+	readDesc   = describe("cdcd_snapshot_progress_ratio", "How much of a table is read, guessed, from 0 to 1; only of tables that are being read.", "table")
 	states     = []pipeline.State{pipeline.Starting, pipeline.Running, pipeline.Retrying, pipeline.Paused, pipeline.Stopped}
 )
 
@@ -63,6 +74,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- stateDesc
 	ch <- behindDesc
 	ch <- purgeDesc
+	ch <- readDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -76,6 +88,17 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(stateDesc, prometheus.GaugeValue, oneIf(st == s.State), s.Name, string(st))
 		}
 		c.survey(ch, p, s.Name)
+		c.tables(ch, &s)
+	}
+}
+
+// tables tells of those that are being read: as many as there are readers, never
+// as many as there are tables.
+func (c collector) tables(ch chan<- prometheus.Metric, s *pipeline.Status) {
+	for i := range s.Snapshot {
+		if t := &s.Snapshot[i]; t.Reading {
+			ch <- prometheus.MustNewConstMetric(readDesc, prometheus.GaugeValue, t.Fraction(), s.Name, t.Table)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cdcd-io/cdcd/pipeline"
 	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/snapshot"
 )
 
 // Metrics is the registry of a daemon. Names are cdcd_<stage>_<what>_<unit>;
@@ -23,6 +24,9 @@ type Metrics struct {
 	saves                       *prometheus.HistogramVec
 	retries, stalls             *prometheus.CounterVec
 	starts, lineErrors          *prometheus.CounterVec
+
+	chunks, chunksGivenUp            *prometheus.CounterVec
+	chunkRows, chunkDrops, chunkSize *prometheus.CounterVec
 }
 
 // seconds are the buckets of all histograms: from half a millisecond, where
@@ -49,6 +53,11 @@ func NewMetrics() *Metrics {
 	m.stalls = m.Counter("cdcd_pipeline_stalls_total", "Stages found without progress by the watchdog.", "stage")
 	m.starts = m.Counter("cdcd_pipeline_starts_total", "Lines started from a checkpoint.")
 	m.lineErrors = m.Counter("cdcd_pipeline_errors_total", "Lines ended by an error.", "class", "code")
+	m.chunks = m.Counter("cdcd_snapshot_chunks_total", "Chunks of tables read and merged into the stream.")
+	m.chunksGivenUp = m.Counter("cdcd_snapshot_chunks_given_up_total", "Chunks of tables given up and read again.", "reason")
+	m.chunkRows = m.Counter("cdcd_snapshot_rows_total", "Rows of tables read by snapshots.")
+	m.chunkDrops = m.Counter("cdcd_snapshot_dropped_rows_total", "Rows read by snapshots that left as changes instead, because the stream touched them meanwhile.")
+	m.chunkSize = m.Counter("cdcd_snapshot_bytes_total", "Raw bytes of rows read by snapshots.")
 	return m
 }
 
@@ -94,12 +103,27 @@ func (m *Metrics) Observer(name string) pipeline.Observer {
 			m.retries.WithLabelValues(name, where).Inc()
 		},
 		Stalled:     func(stage string) { m.stalls.WithLabelValues(name, stage).Inc() },
+		ChunkMerged: m.chunkMerged(name),
+		ChunkGivenUp: func(why snapshot.Reason) {
+			m.chunksGivenUp.WithLabelValues(name, why.String()).Inc()
+		},
 		LineStarted: func() { starts.Inc() },
 		LineEnded: func(err error) {
 			if err != nil {
 				m.lineErrors.WithLabelValues(name, resilience.ClassOf(err).String(), resilience.CodeOf(err)).Inc()
 			}
 		},
+	}
+}
+
+func (m *Metrics) chunkMerged(name string) func(pipeline.ChunkStats) {
+	chunks, rows := m.chunks.WithLabelValues(name), m.chunkRows.WithLabelValues(name)
+	drops, size := m.chunkDrops.WithLabelValues(name), m.chunkSize.WithLabelValues(name)
+	return func(c pipeline.ChunkStats) {
+		chunks.Inc()
+		rows.Add(float64(c.Rows))
+		drops.Add(float64(c.Dropped))
+		size.Add(float64(c.Bytes))
 	}
 }
 

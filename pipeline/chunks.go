@@ -38,6 +38,7 @@ type tableRead struct {
 	outcomes chan outcome
 
 	state snapshot.State // dispatch: what has left so far
+	log   tableLog
 }
 
 // outcome is what became of a window.
@@ -55,6 +56,8 @@ func (t *tableRead) id() snapshot.Name {
 
 // run reads the table to its end.
 func (t *tableRead) run(ctx context.Context, retry *resilience.Retry) error {
+	t.begin()
+	defer t.l.progress.leave(t)
 	for {
 		end, err := t.chunk(ctx)
 		switch {
@@ -74,9 +77,27 @@ func (t *tableRead) run(ctx context.Context, retry *resilience.Retry) error {
 			end = true // go back to what has left
 		}
 		done, err := t.settle(ctx, end)
+		if done {
+			t.log.ends(&t.state, time.Now())
+		}
 		if done || err != nil {
 			return err
 		}
+		t.tell()
+	}
+}
+
+// begin takes note that the reading begins; no window is open yet.
+func (t *tableRead) begin() {
+	t.l.progress.begin(t)
+	now := time.Now()
+	t.log.begins(t.l.p.deps.Log, t.l.progress.of(t, now), now)
+}
+
+// tell says now and then how far the table is.
+func (t *tableRead) tell() {
+	if now := time.Now(); t.log.due(now) {
+		t.log.goesOn(t.l.progress.of(t, now), now)
 	}
 }
 
@@ -176,6 +197,7 @@ func (t *tableRead) settle(ctx context.Context, end bool) (done bool, err error)
 		if o.givenUp != snapshot.NotGivenUp {
 			return false, t.back(ctx, o)
 		}
+		t.log.left()
 		done = o.end
 	}
 	return done, nil
@@ -204,7 +226,7 @@ func (t *tableRead) outcome(ctx context.Context, wait bool) (o outcome, ok bool,
 // back returns to the place behind the last chunk that left. Windows behind one
 // that was given up are given up too.
 func (t *tableRead) back(ctx context.Context, o outcome) error {
-	t.l.p.deps.Log.Debug("chunk given up, reading it again", "table", t.name(), "why", o.givenUp)
+	t.log.givenUp(o.givenUp)
 	if o.givenUp == snapshot.ByBudget {
 		t.rows = max(1, t.rows/2)
 	}

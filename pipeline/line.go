@@ -301,8 +301,9 @@ func (l *line) fill(s *Status) {
 	st := l.ring.Stats()
 	s.RingBytes, s.SpillBytes, s.SpilledTx = st.Bytes, st.SpillBytes, st.SpilledTxs
 	s.LastEvent = time.Unix(0, l.lastSeen.Load())
-	s.LagSeconds = l.acks.lag(time.Now()).Seconds()
-	s.Snapshot = l.progress.list()
+	now := time.Now()
+	s.LagSeconds = l.acks.lag(now).Seconds()
+	s.Snapshot, s.SnapshotPaused = l.progress.list(now), l.p.snapshotsPaused.Load()
 	if err := l.sinkRetrying(); err != nil && s.State == Running {
 		s.State = Retrying
 		s.explain(err)

@@ -84,6 +84,7 @@ func (d *dispatcher) decided(ctx context.Context, o *snapshot.Outcome) error {
 	if o.Err != nil {
 		return o.Err
 	}
+	d.l.p.deps.Observer.chunkDecided(o)
 	if o.Merged() {
 		t.state = t.state.With(o, time.Now())
 		if err := d.handOn(ctx, t, o); err != nil {

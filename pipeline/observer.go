@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/snapshot"
 )
 
 // Observer is told what happens in a pipeline. Nil funcs are skipped. They are
@@ -21,9 +22,20 @@ type Observer struct {
 	Retrying func(where string, s resilience.State)
 	// Stalled: the watchdog found a stage without progress.
 	Stalled func(stage string)
+	// ChunkMerged: a chunk of a table's rows was handed on.
+	ChunkMerged func(c ChunkStats)
+	// ChunkGivenUp: one was not, and is read again.
+	ChunkGivenUp func(why snapshot.Reason)
 	// LineStarted and LineEnded frame one run from a checkpoint.
 	LineStarted func()
 	LineEnded   func(err error)
+}
+
+// ChunkStats describes one chunk for metrics.
+type ChunkStats struct {
+	Rows    int // that were read
+	Dropped int // those of them that left as changes of the stream instead
+	Bytes   int // of the rows that were read
 }
 
 // UnitStats describes one unit for metrics.
@@ -36,6 +48,18 @@ type UnitStats struct {
 	// OldestCommit its first; zero when it holds none. Read is when the first
 	// was read, Sent when the sink took the unit, Done when it was durable.
 	OldestCommit, Commit, Read, Sent, Done time.Time
+}
+
+// chunkDecided tells what became of a window.
+func (o *Observer) chunkDecided(c *snapshot.Outcome) {
+	switch {
+	case !c.Merged():
+		if o.ChunkGivenUp != nil {
+			o.ChunkGivenUp(c.Reason)
+		}
+	case o.ChunkMerged != nil:
+		o.ChunkMerged(ChunkStats{Rows: c.Kept + c.Dropped, Dropped: c.Dropped, Bytes: c.Chunk.Bytes})
+	}
 }
 
 func (u *unit) stats() UnitStats {

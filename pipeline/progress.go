@@ -10,14 +10,25 @@ import (
 // TableProgress is how far the snapshot of one table is.
 type TableProgress struct {
 	Table string `json:"table"`
-	Done  bool   `json:"done"`
-	// Rows and Bytes were delivered or found untouched; Estimate is the number of
-	// rows that the source guesses the table has.
+	// Reading says that a reader is at it now. A table that is not read, done or
+	// cancelled waits for its turn.
+	Reading   bool `json:"reading,omitempty"`
+	Done      bool `json:"done"`
+	Cancelled bool `json:"cancelled,omitempty"`
+	// Rows and Bytes were delivered or found changed meanwhile; Estimate is the
+	// number of rows that the source guesses the table has.
 	Rows     uint64    `json:"rows"`
 	Bytes    uint64    `json:"bytes"`
 	Estimate uint64    `json:"estimate"`
-	Started  time.Time `json:"started"`
+	Started  time.Time `json:"started"` // of the first start, maybe in an earlier process
+	// RowsPerSecond is how fast it was of late, by this process. LeftSeconds
+	// guesses how long the rest takes at that speed; absent while nothing tells.
+	RowsPerSecond float64  `json:"rows_per_second,omitempty"`
+	LeftSeconds   *float64 `json:"left_seconds,omitempty"`
 }
+
+// Ended reports that nothing more of the table is read.
+func (t TableProgress) Ended() bool { return t.Done || t.Cancelled }
 
 // Fraction guesses how much of the table is read, from 0 to 1.
 func (t TableProgress) Fraction() float64 {
@@ -30,41 +41,132 @@ func (t TableProgress) Fraction() float64 {
 	return min(0.99, float64(t.Rows)/float64(t.Estimate))
 }
 
-// progress is what the line knows of its snapshots. Dispatch writes, Status reads.
-type progress struct {
-	mu     sync.Mutex
-	tables map[string]TableProgress
+// guess adds what a speed says about a table that is being read. One that is
+// larger than the source guessed counts as nearly read.
+func (t *TableProgress) guess(rowsPerSecond float64) {
+	t.RowsPerSecond = rowsPerSecond
+	if f := t.Fraction(); f > 0 && rowsPerSecond > 0 {
+		left := float64(t.Rows) * (1 - f) / f / rowsPerSecond
+		t.LeftSeconds = &left
+	}
 }
 
+// speedSpan is how far back a speed looks, at least; at most twice as far.
+const speedSpan = 30 * time.Second
+
+// speed measures rows per second over the last while, so that neither a stop
+// nor a pause of long ago counts.
+type speed struct{ base, mid speedMark }
+
+type speedMark struct {
+	at   time.Time
+	rows uint64
+}
+
+func newSpeed(now time.Time, rows uint64) speed {
+	return speed{speedMark{now, rows}, speedMark{now, rows}}
+}
+
+// note takes down that so many rows were read by now.
+func (s *speed) note(now time.Time, rows uint64) {
+	if now.Sub(s.mid.at) >= speedSpan {
+		s.base, s.mid = s.mid, speedMark{now, rows}
+	}
+}
+
+// of is the speed by now; 0 while it is too early to tell.
+func (s *speed) of(now time.Time, rows uint64) float64 {
+	took := now.Sub(s.base.at)
+	if s.base.at.IsZero() || took < time.Second || rows <= s.base.rows {
+		return 0
+	}
+	return float64(rows-s.base.rows) / took.Seconds()
+}
+
+// progress is what the line knows of its snapshots. Dispatch and the readers
+// write, Status reads.
+type progress struct {
+	mu     sync.Mutex
+	tables map[string]*tableEntry
+}
+
+type tableEntry struct {
+	t     *tableRead
+	shown TableProgress
+	speed speed
+}
+
+// entry is that of the table. A reading that begins anew has nothing from the
+// one before.
+func (p *progress) entry(t *tableRead) *tableEntry {
+	if p.tables == nil {
+		p.tables = map[string]*tableEntry{}
+	}
+	e := p.tables[t.name()]
+	if e == nil || e.t != t {
+		e = &tableEntry{t: t}
+		p.tables[t.name()] = e
+	}
+	return e
+}
+
+// note takes down what is stored of a table. The caller owns its state.
 func (p *progress) note(t *tableRead) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.tables == nil {
-		p.tables = map[string]TableProgress{}
-	}
-	p.tables[t.name()] = TableProgress{
-		Table: t.name(), Done: t.state.Done, Rows: t.state.Rows, Bytes: t.state.Bytes,
+	p.entry(t).note(time.Now())
+}
+
+func (e *tableEntry) note(now time.Time) {
+	t := e.t
+	e.speed.note(now, t.state.Rows)
+	e.shown = TableProgress{
+		Table: t.name(), Reading: e.shown.Reading, Done: t.state.Done, Cancelled: t.state.Cancelled,
+		Rows: t.state.Rows, Bytes: t.state.Bytes,
 		Estimate: max(t.info.Rows, t.state.Rows), Started: t.state.Started,
 	}
 }
 
+// begin takes down that a reader has come to the table, before its first window.
+func (p *progress) begin(t *tableRead) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e, now := p.entry(t), time.Now()
+	e.speed, e.shown.Reading = newSpeed(now, t.state.Rows), true
+	e.note(now)
+}
+
+// leave takes down that the reader has left.
+func (p *progress) leave(t *tableRead) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.entry(t).shown.Reading = false
+}
+
+// of is how far the table is.
+func (p *progress) of(t *tableRead, now time.Time) TableProgress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.entry(t).at(now)
+}
+
+func (e *tableEntry) at(now time.Time) TableProgress {
+	s := e.shown
+	s.Reading = s.Reading && !s.Ended()
+	if s.Reading {
+		s.guess(e.speed.of(now, s.Rows))
+	}
+	return s
+}
+
 // list returns the tables by name.
-func (p *progress) list() []TableProgress {
+func (p *progress) list(now time.Time) []TableProgress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := make([]TableProgress, 0, len(p.tables))
-	for _, t := range p.tables {
-		out = append(out, t)
+	for _, e := range p.tables {
+		out = append(out, e.at(now))
 	}
 	slices.SortFunc(out, func(a, b TableProgress) int { return cmp.Compare(a.Table, b.Table) })
 	return out
-}
-
-// Left guesses how long the rest will take; ok is false while nothing says so.
-func (t TableProgress) Left(now time.Time) (left time.Duration, ok bool) {
-	f := t.Fraction()
-	if f <= 0 || t.Started.IsZero() || t.Done {
-		return 0, false
-	}
-	return time.Duration(float64(now.Sub(t.Started)) * (1 - f) / f).Round(time.Second), true
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -287,7 +286,7 @@ func (s *snapshots) request(ctx context.Context, r SnapshotRequest) error {
 		}
 	}
 	if missing := unknown(r.Tables, all); len(missing) > 0 {
-		return badRequest("not captured, or not there: %s", strings.Join(missing, ", "))
+		return unknownTables(missing, all)
 	}
 	for _, info := range chosen {
 		if err := s.stop(ctx, info.Database+"."+info.Name, nil); err != nil {

@@ -49,7 +49,8 @@ type Status struct {
 	LastAck   time.Time `json:"last_ack"`
 	Ready     bool      `json:"ready"`
 
-	Snapshot []TableProgress `json:"snapshot,omitempty"` // of the tables that are or were read
+	Snapshot       []TableProgress `json:"snapshot,omitempty"` // of the tables that are or were read
+	SnapshotPaused bool            `json:"snapshot_paused,omitempty"`
 
 	Error     string `json:"error,omitempty"`
 	ErrorCode string `json:"error_code,omitempty"`
