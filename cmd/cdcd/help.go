@@ -34,7 +34,7 @@ exit codes:
   1  failed; the error says why
   2  the command line or the configuration is wrong; trying again will not help
   3  check found problems
-  4  no daemon answers (status, pause, resume)
+  4  no daemon answers (status, pause, resume, snapshot)
 `
 
 func overview() string {

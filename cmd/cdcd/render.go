@@ -94,8 +94,8 @@ func details(p admin.PipelineInfo, now time.Time, color bool) string {
 	if p.SpillBytes > 0 {
 		line(dim, "spill", size(uint64(p.SpillBytes))+" of large transactions on disk")
 	}
-	for _, t := range p.Snapshot {
-		line(dim, "table", tableProgress(t, now))
+	for _, l := range snapshotLines(p, false) {
+		line(dim, "table", l)
 	}
 	line(red, "error", p.Error)
 	line(yellow, "hint ", p.Hint)

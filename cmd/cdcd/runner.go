@@ -153,11 +153,18 @@ func (r *runner) Snapshot(ctx context.Context, q pipeline.SnapshotRequest) error
 	r.mu.Unlock()
 	switch {
 	case stopped != nil:
-		return errors.New("an error has stopped the pipeline; resume it first")
+		return notRunning("an error has stopped pipeline %s", r.name).WithHint("cdcd status says which; mend it, then cdcd resume %s", r.name)
 	case current == nil:
-		return errors.New("it is only starting")
+		return notRunning("pipeline %s is only starting", r.name).WithHint("ask again in a moment")
+	case current.Status().State == pipeline.Paused:
+		return notRunning("pipeline %s is paused", r.name).WithHint("cdcd resume %s", r.name)
 	}
 	return current.Snapshot(ctx, q)
+}
+
+// notRunning is the error of a request to a pipeline that takes none now.
+func notRunning(format string, args ...any) *resilience.Error {
+	return resilience.Errorf(resilience.Transient, "not_running", "ask for a snapshot", format, args...)
 }
 
 // Survey implements admin.Pipeline.

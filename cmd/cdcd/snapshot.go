@@ -5,9 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"strings"
-	"time"
 
-	"github.com/cdcd-io/cdcd/admin"
+	"github.com/cdcd-io/cdcd/internal/nearest"
 	"github.com/cdcd-io/cdcd/pipeline"
 )
 
@@ -25,7 +24,8 @@ is started anew goes on where it was. Pause holds back all reading of tables of
 the pipeline and is not stored; cancel gives tables up, and what left stays.
 
 flags:
-  --where CONDITION  with start: an SQL condition that rows must meet
+  --where CONDITION  with start: an SQL condition that rows of the tables named
+                     must meet
   --watch            with list: print anew every second until all is read
 ` + socketHelp + `
 examples:
@@ -54,93 +54,69 @@ type snapshotFlags struct {
 	watch bool
 }
 
+var snapshotVerbs = []string{"list", "start", "pause", "resume", "cancel"}
+
+// snapshotDone is what is said when the daemon has taken a request.
+var snapshotDone = map[string]string{
+	"start":  "the tables are being read; cdcd snapshot list --watch shows how far",
+	"pause":  "no table is read until cdcd snapshot resume",
+	"resume": "tables are read again",
+	"cancel": "given up; what has left stays",
+}
+
 func (s *snapshotFlags) run(ctx context.Context, sys *system, args []string) error {
-	if len(args) == 0 {
-		return usagef("cdcd help snapshot tells more", "say what to do: list, start, pause, resume or cancel")
+	verb, args, err := s.parse(args)
+	if err != nil {
+		return err
 	}
-	verb, args := args[0], args[1:]
 	c, err := s.client(sys)
 	if err != nil {
 		return err
 	}
-	switch verb {
-	case "list":
-		return s.list(ctx, sys, c, args)
-	case "start", "pause", "resume", "cancel":
-	default:
-		return usagef("cdcd help snapshot tells more", "there is no %q: list, start, pause, resume and cancel are", verb)
-	}
-	if len(args) == 0 {
-		return usagef("cdcd status lists the pipelines", "name the pipeline")
+	if verb == "list" {
+		l := snapshotList{client: c, sys: sys, names: args}
+		if s.watch {
+			return l.watch(ctx)
+		}
+		return l.once(ctx)
 	}
 	info, err := c.Snapshot(ctx, args[0], pipeline.SnapshotRequest{Verb: verb, Tables: args[1:], Where: s.where})
 	if err != nil {
 		return daemonError(err)
 	}
-	fmt.Fprintf(sys.out, "%s: %s\n", info.Name, done[verb])
+	fmt.Fprintf(sys.out, "%s: %s\n", info.Name, snapshotDone[verb])
 	return nil
 }
 
-var done = map[string]string{
-	"start": "the tables are being read; cdcd snapshot list --watch shows how far", "pause": "no table is read until cdcd snapshot resume",
-	"resume": "tables are read again", "cancel": "given up; what has left stays",
+// parse says what is wrong with the command line before anybody is asked.
+func (s *snapshotFlags) parse(args []string) (verb string, rest []string, err error) {
+	const hint = "cdcd help snapshot tells more"
+	all := strings.Join(snapshotVerbs, ", ")
+	if len(args) == 0 {
+		return "", nil, usagef(hint, "say what to do: %s", all)
+	}
+	verb, rest = args[0], args[1:]
+	takes := map[string]int{"list": 1, "pause": 1, "resume": 1}
+	most, few := takes[verb]
+	switch {
+	case verb != "list" && snapshotDone[verb] == "":
+		return "", nil, usagef(hint, "cdcd snapshot has no %q%s", verb, meant(verb, snapshotVerbs))
+	case len(rest) == 0 && verb != "list":
+		return "", nil, usagef("cdcd status lists the pipelines", "name the pipeline: cdcd snapshot %s PIPELINE", verb)
+	case few && len(rest) > most:
+		return "", nil, usagef(hint, "cdcd snapshot %s takes a pipeline and no tables", verb)
+	case s.watch && verb != "list":
+		return "", nil, usagef(hint, "--watch is for cdcd snapshot list")
+	case s.where != "" && (verb != "start" || len(rest) < 2):
+		return "", nil, usagef(hint, "--where is for cdcd snapshot start with the tables it is about")
+	}
+	return verb, rest, nil
 }
 
-// list prints a line for each table, once or until all are read.
-func (s *snapshotFlags) list(ctx context.Context, sys *system, c *admin.Client, args []string) error {
-	for {
-		rep, err := c.Report(ctx)
-		if err != nil {
-			return daemonError(err)
-		}
-		text, open := renderSnapshots(rep, args, time.Now())
-		if s.watch && sys.outTTY {
-			text = "\x1b[H\x1b[J" + text
-		}
-		fmt.Fprint(sys.out, text)
-		if !s.watch || !open {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(time.Second):
-		}
+// meant names the nearest of the words, or all of them.
+func meant(word string, known []string) string {
+	if near := nearest.Word(word, known); near != "" {
+		return fmt.Sprintf(", did you mean %q?", near)
 	}
-}
-
-// renderSnapshots draws the tables of the pipelines named, or of all, and tells
-// whether any is not read to its end.
-func renderSnapshots(rep admin.Report, names []string, now time.Time) (text string, open bool) {
-	var b strings.Builder
-	for _, p := range rep.Pipelines {
-		if len(names) > 0 && names[0] != p.Name {
-			continue
-		}
-		fmt.Fprintf(&b, "%s\n", p.Name)
-		if len(p.Snapshot) == 0 {
-			b.WriteString("  no table was read since the pipeline began to run\n")
-		}
-		for _, t := range p.Snapshot {
-			fmt.Fprintf(&b, "  %s\n", tableProgress(t, now))
-			open = open || !t.Done
-		}
-	}
-	return b.String(), open
-}
-
-const barWidth = 24
-
-// tableProgress is one table as a line: a bar, how much, and how long still.
-func tableProgress(t pipeline.TableProgress, now time.Time) string {
-	full := int(t.Fraction() * barWidth)
-	bar := strings.Repeat("█", full) + strings.Repeat("░", barWidth-full)
-	s := fmt.Sprintf("%s %3.0f%% %s, %d rows, %s", bar, t.Fraction()*100, t.Table, t.Rows, size(t.Bytes))
-	if t.Done {
-		return s
-	}
-	if left, ok := t.Left(now); ok {
-		s += ", about " + ago(left) + " left"
-	}
-	return s
+	return "; there are " + strings.Join(known, ", ")
 }
