@@ -20,9 +20,12 @@ func newPlanning(cfg *SnapshotConfig, pos *event.Position, src source.Snapshotte
 		return nil, nil, err
 	}
 	p := &planning{snapshot.Planning{
-		Mode: snapshot.Mode(cfg.Mode), Marks: stored, Filter: src.Filter(), Now: time.Now(),
-		Match: func(f string, n snapshot.Name) bool { return src.Matches(f, n.Database, n.Table) },
+		Mode: snapshot.Mode(cfg.Mode), Marks: stored, Filter: filterText(cfg.Exclude, src.Filter()), Now: time.Now(),
+		Match: func(f string, n snapshot.Name) bool { return matches(f, n, src) },
 		Where: func(n snapshot.Name) string { return cfg.Where[n.Database+"."+n.Table] },
+		Excluded: func(n snapshot.Name) bool {
+			return leavesOut(cfg.Exclude, n) && src.Matches(src.Filter(), n.Database, n.Table)
+		},
 	}}
 	plan := p.Plan()
 	var first []*event.Mark

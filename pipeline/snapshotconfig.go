@@ -22,6 +22,9 @@ type SnapshotConfig struct {
 	// Where holds a condition in SQL for tables ("database.table") of which not
 	// all rows are wanted. Changes are not filtered by it.
 	Where map[string]string `yaml:"where"`
+	// Exclude lists tables ("database.table", "database.*") whose rows are not
+	// read unless somebody asks for them. Their changes are delivered all the same.
+	Exclude []string `yaml:"exclude"`
 	// Readers is how many tables are read at once, each on a connection of its
 	// own. Default 2.
 	Readers int `yaml:"readers"`
@@ -55,6 +58,11 @@ func (c SnapshotConfig) Validate() error {
 		bad("mode: %q is Debezium's; here it is never, initial or only", c.Mode)
 	default:
 		bad("mode: want never, initial or only, have %q", c.Mode)
+	}
+	for _, x := range c.Exclude {
+		if !namesTables(x) {
+			bad("exclude: want database.table or database.*, have %q", x)
+		}
 	}
 	if c.Readers < 1 || c.Readers > 64 {
 		bad("readers: want 1 to 64, have %d", c.Readers)

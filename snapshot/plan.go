@@ -31,7 +31,11 @@ type Planning struct {
 	// Where returns the condition for the rows of a table, "" for all; nil: none
 	// has one.
 	Where func(n Name) string
-	Now   time.Time
+	// Excluded tells the captured tables that are read only when somebody asks
+	// for them; nil: there are none. Match says no to them where that is a part of
+	// the filter's text, so that one that is not excluded any more is read then.
+	Excluded func(n Name) bool
+	Now      time.Time
 }
 
 // Plan says which tables are to be read.
@@ -95,8 +99,9 @@ func boolOrder(b bool) int {
 func (p *Planning) job(t *source.TableInfo) (Job, bool) {
 	n := Name{t.Database, t.Name}
 	s, ok := p.Marks.state(n)
+	unwanted := p.Mode == ModeNever || p.excluded(n)
 	if ok && !(s.Ended() && s.Rest) {
-		if s.Ended() || p.Mode == ModeNever && s.Cause != Requested {
+		if s.Ended() || unwanted && s.Cause != Requested {
 			return Job{}, false
 		}
 		if !slices.Equal(s.Key, t.Key) {
@@ -104,7 +109,7 @@ func (p *Planning) job(t *source.TableInfo) (Job, bool) {
 		}
 		return Job{Table: *t, State: s, Begun: true}, true
 	}
-	if p.Mode == ModeNever || !ok && p.covered(n) {
+	if unwanted || !ok && p.covered(n) {
 		return Job{}, false
 	}
 	s = State{Run: p.Marks.NextRun(), Cause: p.cause(), Key: t.Key, Started: stamp(p.Now)}
@@ -113,6 +118,8 @@ func (p *Planning) job(t *source.TableInfo) (Job, bool) {
 	}
 	return Job{Table: *t, State: s}, true
 }
+
+func (p *Planning) excluded(n Name) bool { return p.Excluded != nil && p.Excluded(n) }
 
 // covered reports that all rows of a table without a state are in the stream.
 func (p *Planning) covered(n Name) bool {
@@ -135,11 +142,12 @@ func (p *Planning) cause() Cause {
 }
 
 // rest sees to the states of tables that are not read. Those the filter leaves
-// out are forgotten: the stream misses their changes from now on.
+// out are forgotten: the stream misses their changes from now on. Those that are
+// excluded are in the stream.
 func (p *Planning) rest(plan *Plan, exists map[Name]bool) {
 	for n, s := range p.Marks.States {
 		switch {
-		case !p.Match(p.Filter, n):
+		case !p.Match(p.Filter, n) && !p.excluded(n):
 			plan.Forget = append(plan.Forget, MarkKey(n.Database, n.Table))
 		case !exists[n] && !s.Ended():
 			plan.Missing = append(plan.Missing, n)

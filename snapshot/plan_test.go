@@ -19,6 +19,8 @@ type site struct {
 	tables []string // that exist
 	marks  map[string][]byte
 	key    []string
+
+	excluded string // a table
 }
 
 func newSite(t *testing.T, mode Mode, filter string, tables ...string) *site {
@@ -38,8 +40,13 @@ func (s *site) planning() *Planning {
 	s.t.Helper()
 	p := &Planning{Mode: s.mode, Marks: s.read(), Filter: s.filter, Now: noon,
 		Match: func(filter string, n Name) bool { return slices.Contains(strings.Split(filter, ","), n.Table) }}
+	captured := s.filter
+	if s.excluded != "" {
+		p.Filter = strings.ReplaceAll(s.filter, s.excluded, "")
+		p.Excluded = func(n Name) bool { return n.Table == s.excluded && p.Match(captured, n) }
+	}
 	for _, t := range s.tables {
-		if p.Match(s.filter, Name{"d", t}) {
+		if p.Match(captured, Name{"d", t}) {
 			p.Tables = append(p.Tables, source.TableInfo{Database: "d", Name: t, Key: s.key})
 		}
 	}
@@ -244,6 +251,31 @@ func TestPartOfATableIsNotTheWhole(t *testing.T) {
 	expect(t, p, "b requested")
 	s.run(p, 1)
 	expect(t, s.plan())
+}
+
+func TestExcludedTablesAreReadOnRequestOnly(t *testing.T) {
+	s := newSite(t, ModeInitial, "a,b", "a", "b")
+	s.excluded = "b"
+	p := s.plan()
+	expect(t, p, "a initial")
+	s.run(p, 1)
+	if err := s.request("b", "id > 7"); err != nil {
+		t.Fatal(err)
+	}
+	p = s.plan()
+	expect(t, p, "b requested")
+	s.run(p, 1)
+	expect(t, s.plan())
+	s.excluded = "a" // which was read, and goes on in the stream
+	p = s.plan()
+	expect(t, p, "b included")
+	s.run(p, 1)
+	s.excluded = ""
+	expect(t, s.plan())
+	s.filter, s.excluded = "b", "a" // left out of the stream too
+	s.plan()
+	s.filter, s.excluded = "a,b", ""
+	expect(t, s.plan(), "a included")
 }
 
 func TestAnotherKeyStartsTheTableOver(t *testing.T) {

@@ -84,7 +84,7 @@ func (w *Window) admit(c *source.Chunk) (Reason, error) {
 		names[i] = c.Table.Columns[k].Name
 		if c.Table.Columns[k].Excluded {
 			return ByKey, w.table.fault(CodeKeyExcluded, "column %s is part of the key and is not captured", names[i]).
-				WithHint("capture the column, or leave the table out of the snapshot")
+				WithHint("capture the column, or leave the table out with snapshot.exclude")
 		}
 	}
 	if !slices.Equal(names, w.table.key) {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/cdcd-io/cdcd/pipeline"
 	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/source"
 	"github.com/cdcd-io/cdcd/source/mysql"
 )
 
@@ -14,7 +17,8 @@ import (
 func (p *plan) patients() []patient {
 	var ps []patient
 	for _, s := range p.file.Sources {
-		ps = append(ps, patient{Kind: "source", Name: s.Name, doctor: doctorOf(mysql.New(*p.sources[s.Name], p.file.Installation, s.Name))})
+		src := mysql.New(*p.sources[s.Name], p.file.Installation, s.Name)
+		ps = append(ps, patient{Kind: "source", Name: s.Name, doctor: p.sourceDoctor(s.Name, src)})
 	}
 	for _, s := range p.file.Sinks {
 		ps = append(ps, patient{Kind: "sink", Name: s.Name, doctor: doctorOf(
@@ -31,6 +35,43 @@ func (p *plan) firstInto(sink string) string {
 		}
 	}
 	return "check"
+}
+
+// sourceDoctor asks a source, and looks at the tables that pipelines are to read
+// from it.
+func (p *plan) sourceDoctor(name string, src *mysql.Source) func(context.Context) []resilience.Finding {
+	return func(ctx context.Context) []resilience.Finding {
+		found := src.Doctor(ctx)
+		for _, l := range p.lines {
+			if c := &l.Line.Snapshot; l.Pipeline.Source == name && c.Mode != pipeline.SnapshotNever {
+				found = append(found, keyless(ctx, l.Name, c, src)...)
+			}
+		}
+		return found
+	}
+}
+
+// keyless names the tables that a pipeline is to read and that no key divides
+// into chunks.
+func keyless(ctx context.Context, line string, c *pipeline.SnapshotConfig, src source.Snapshotter) []resilience.Finding {
+	tables, err := src.Tables(ctx)
+	if err != nil {
+		return []resilience.Finding{resilience.Found(err)}
+	}
+	var names []string
+	for _, t := range tables {
+		if len(t.Key) == 0 && !c.Excludes(t.Database, t.Name) {
+			names = append(names, t.Database+"."+t.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []resilience.Finding{{
+		Severity: resilience.Problem, Code: "snapshot_no_key",
+		Text: "to be read for " + line + ", but without a key to cut chunks by: " + strings.Join(names, ", "),
+		Fix:  "ALTER TABLE ... ADD PRIMARY KEY, or leave them out: snapshot: {exclude: [" + strings.Join(names, ", ") + "]}",
+	}}
 }
 
 // doctorOf asks a part, if it is one that can be asked.

@@ -207,7 +207,7 @@ func chunkQueryFor(req *source.ChunkRequest, t *readTable) (*chunkQuery, []int, 
 	}
 	if x == nil {
 		return nil, nil, resilience.Errorf(resilience.Fatal, codeNoKey, opReadChunk, "the table has neither a primary key nor a unique key whose columns are whole and NOT NULL").
-			WithPlace("%s.%s", req.Database, req.Table).WithHint("ALTER TABLE ... ADD PRIMARY KEY, or leave the table out of the snapshot")
+			WithPlace("%s.%s", req.Database, req.Table).WithHint("ALTER TABLE ... ADD PRIMARY KEY, or leave the table out: snapshot: {exclude: [%s.%s]}", req.Database, req.Table)
 	}
 	key := d.indexesOf(x.names())
 	query := &chunkQuery{
