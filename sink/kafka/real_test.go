@@ -374,7 +374,8 @@ func largeTransaction(t *testing.T, b *realBroker) {
 // transaction may stops by name, before the brokers end it.
 func endlessTransaction(t *testing.T, b *realBroker) {
 	r := newRig(t, b, func(c *Config) { c.TransactionTimeout = 5 * time.Second })
-	r.deliver(1, 1) // the topic is new: batches for it may have to be repeated
+	r.rows = func(uint64) int { return 30 }
+	r.deliver(1, 1) // to every partition: the first batches for a new one may have to be repeated
 	told := make(chan error, 100)
 	for i := range uint64(100) {
 		r.packer.Start(&event.Piece{Tx: tx(2, 100), First: i == 0})

@@ -60,6 +60,7 @@ type rig struct {
 	errs     []error // that ended lines
 	settled  []Settlement
 	txns     atomic.Int64
+	splits   atomic.Int64
 	retries  atomic.Int64
 	repeated map[string]int // errors of requests that were repeated in place, by code; the line's while it runs
 	packer   sink.Packer
@@ -115,6 +116,7 @@ func (r *rig) open() error {
 			},
 			Txn:     func(_, _ time.Duration, _, _ int) { r.txns.Add(1) },
 			Settled: func(s Settlement) { r.settled = append(r.settled, s); r.trace("settled %+v", s) },
+			Split:   func() { r.splits.Add(1) },
 		}})
 		r.packer = r.sink.Packer()
 	}
