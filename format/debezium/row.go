@@ -177,7 +177,7 @@ func (e *Encoder) renderRow(c *event.RowChange, form *envelope) error {
 		return e.poison(c)
 	}
 	b = append(b, e.event.head...)
-	b = strconv.AppendUint(b, uint64(c.Row), 10)
+	b = strconv.AppendUint(b, uint64(e.rowIndex(c)), 10)
 	b = append(b, e.tx.thread...)
 	b = e.appendBlock(b, c)
 	b = append(append(b, `,"op":"`...), form.op)
@@ -190,6 +190,14 @@ func (e *Encoder) appendImage(b []byte, fields []field, image []event.Value) ([]
 		return append(b, "null"...), true
 	}
 	return e.appendFields(b, fields, image)
+}
+
+// rowIndex is the row's place in its event; a row of a snapshot lies in none.
+func (e *Encoder) rowIndex(c *event.RowChange) uint32 {
+	if c.Op == event.Read {
+		return 0
+	}
+	return c.Row
 }
 
 // appendBlock appends the place of the row in its transaction.

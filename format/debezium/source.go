@@ -11,6 +11,7 @@ type txFragments struct {
 	constant []byte // `,"source":{"version":…,"ts_ms":`, the same for ever
 
 	id, file   string // Tx.Key, and the file of the log
+	pos        uint64 // where in it the transaction begins
 	millis     int64
 	ms, us, ns []byte // digits of the commit time
 	origin     []byte // server_id to `"pos":`
@@ -39,7 +40,7 @@ func sourceConstant(version, connector, name string) []byte {
 // clock is read once a piece: pieces take milliseconds.
 func (e *Encoder) startTx(tx *event.Tx) {
 	t := &e.tx
-	t.id, t.file = tx.Key, fileOf(tx)
+	t.id, t.file, t.pos = tx.Key, fileOf(tx), tx.Begin.Offset
 	micros := tx.Commit.UnixMicro()
 	if tx.Commit.IsZero() {
 		micros = 0
@@ -108,15 +109,15 @@ func (e *Encoder) startEvent(c *event.RowChange) error {
 	}
 	e.event.op = byte(c.Op)
 	e.event.block = e.cfg.TransactionMetadata && c.Op != event.Read && c.Op != event.Truncate
-	database := p.database
-	if c.Op == event.Read {
-		database = p.read
+	database, pos := p.database, c.Pos
+	if c.Op == event.Read { // it lies in no event: it holds at the place where it joined the stream
+		database, pos = p.read, e.tx.pos
 	}
 	b := append(e.event.head[:0], e.tx.constant...)
 	b = append(append(b, e.tx.ms...), database...)
 	b = append(append(b, e.tx.us...), `,"ts_ns":`...)
 	b = append(append(b, e.tx.ns...), p.name...)
-	b = strconv.AppendUint(append(b, e.tx.origin...), c.Pos, 10)
+	b = strconv.AppendUint(append(b, e.tx.origin...), pos, 10)
 	e.event.head = append(b, `,"row":`...)
 	return nil
 }
