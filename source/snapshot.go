@@ -40,14 +40,20 @@ type ChunkReader interface {
 	// returns only rows of a state of the table that shows everything up to
 	// req.Seen, and waits for the server to show that, within ctx.
 	//
-	// Errors: Fatal with CodeNoTable when the table does not exist (any more);
-	// Fatal by name when its rows cannot be read or rendered; Transient else.
+	// Errors: Fatal with CodeNoTable when the table does not exist (any more),
+	// or CodePlace when its key has changed; Fatal by name when its rows cannot be read or rendered; Transient else.
 	Read(ctx context.Context, req ChunkRequest) (Chunk, error)
 	Close() error
 }
 
-// CodeNoTable is the code of the error of a read of a table that does not exist.
-const CodeNoTable = "snapshot_no_table"
+// The codes of errors of reads that are not the end of a snapshot.
+const (
+	// CodeNoTable: the table does not exist.
+	CodeNoTable = "snapshot_no_table"
+	// CodePlace: the table has no such place as After or Until any more, since
+	// its key has changed; it can be read from its start.
+	CodePlace = "snapshot_place"
+)
 
 // ChunkRequest asks for one chunk.
 type ChunkRequest struct {

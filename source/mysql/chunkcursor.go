@@ -11,6 +11,7 @@ import (
 
 	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/source"
 )
 
 // cursor is a place in the order of a table's key. As text it is JSON, so that
@@ -57,7 +58,7 @@ func parseCursor(text []byte) (cursor, error) {
 }
 
 func cursorError(format string, args ...any) error {
-	return resilience.Errorf(resilience.Fatal, codeCursor, opReadChunk, format, args...).
+	return resilience.Errorf(resilience.Fatal, source.CodePlace, opReadChunk, format, args...).
 		WithHint("start the snapshot of the table anew")
 }
 

@@ -15,7 +15,6 @@ import (
 // What is done to read tables, and the codes of its errors.
 const (
 	opReadChunk        = "read table"
-	codeCursor         = "snapshot_place"
 	codeNeedsGTID      = "snapshot_needs_gtid"
 	codeNoKey          = "snapshot_no_key"
 	codeCondition      = "snapshot_condition"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/internal/testenv"
+	"github.com/cdcd-io/cdcd/resilience"
 	"github.com/cdcd-io/cdcd/source"
 	"github.com/cdcd-io/cdcd/source/mysql"
 )
@@ -182,4 +183,65 @@ func TestLabelsThatTheServerDoesNotTell(t *testing.T) {
 		r.sameRecords("t", r.records(r.streamed["t"]), r.records(r.chunked["t"]))
 		r.sameTable(r.streamed["t"][0].Table, last)
 	})
+}
+
+// TestReadsAroundDDL changes a table between two chunks, told and untold: rows
+// are read under the definition they have, and the version of a table is the
+// same for all readers until it changes.
+func TestReadsAroundDDL(t *testing.T) {
+	onBoth(t, func(t *testing.T, m *testenv.MySQL, db string) {
+		for i, ddl := range []string{
+			"ADD n INT FIRST", "DROP w", "MODIFY v BIGINT UNSIGNED", "CHANGE v vv INT", "CHANGE id ident BIGINT", "MODIFY v VARCHAR(20)",
+			"ADD n INT NOT NULL, DROP PRIMARY KEY, ADD PRIMARY KEY (v)",
+		} {
+			name := fmt.Sprintf("t%d", i)
+			m.MustExec(t, fmt.Sprintf("USE %s; CREATE TABLE %[2]s (id INT PRIMARY KEY, v INT, w INT); INSERT INTO %[2]s VALUES (1, 11, 21), (2, 12, 22), (3, 13, 23)", db, name))
+			c := newChunks(t, configFor(m.Addr(), db))
+			req := source.ChunkRequest{Database: db, Table: name, Rows: 1}
+			first := c.read(req)
+			req.After = first.Last
+			m.MustExec(t, "ALTER TABLE "+db+"."+name+" "+ddl)
+			c.readAfterDDL(req, ddl, first.Table)
+		}
+	})
+}
+
+func (c *chunks) readAfterDDL(req source.ChunkRequest, ddl string, before *event.Table) {
+	c.t.Helper()
+	if strings.Contains(ddl, "CHANGE id") || strings.Contains(ddl, "PRIMARY KEY") {
+		req.Fresh = true
+		c.failsToRead(req, resilience.Fatal, source.CodePlace)
+		req.After = nil
+		c.read(req)
+		return
+	}
+	var last *event.Table
+	for _, fresh := range []bool{false, true} {
+		req.Fresh = fresh
+		chunk := c.read(req)
+		eachRow(c.t, chunk, func(row *event.RowChange) {
+			for i, col := range chunk.Table.Columns {
+				want := map[string]string{"id": "2 ", "v": "12 ", "vv": "12 ", "w": "22 ", "n": "0 "}[col.Name]
+				if col.Type == event.TypeText {
+					want = "0 12"
+				}
+				if got := fmt.Sprintf("%d %s", row.After[i].Num, row.After[i].Bytes); got != want {
+					c.t.Errorf("%s: column %s is %q, want %q", ddl, col.Name, got, want)
+				}
+			}
+		})
+		last = chunk.Table
+	}
+	if last == before {
+		c.t.Errorf("%s: the version of the table is the old one", ddl)
+	}
+	other, err := c.source.OpenReader(within(c.t))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer other.Close()
+	req.Seen, req.Rows, req.Bytes = c.seen, 1, 1000
+	if chunk, err := other.Read(within(c.t), req); err != nil || chunk.Table != last {
+		c.t.Errorf("%s: another reader has another version of the table: %v", ddl, err)
+	}
 }
