@@ -103,7 +103,7 @@ func (t *tableRead) tell() {
 
 // chunk reads one chunk and gives it to the merger.
 func (t *tableRead) chunk(ctx context.Context) (end bool, err error) {
-	if err := t.l.pace(ctx); err != nil {
+	if err := t.pace(ctx); err != nil {
 		return false, err
 	}
 	limit := int64(t.l.p.cfg.Snapshot.ChunkBytes)
@@ -127,6 +127,7 @@ func (t *tableRead) chunk(ctx context.Context) (end bool, err error) {
 		return false, errors.Join(err, t.l.calls.post(func() { t.drop(w) }))
 	}
 	t.fit(c.Count, time.Since(began))
+	t.l.rate.spend(c.Count, t.l.p.cfg.Snapshot.MaxRowsPerSecond, time.Now())
 	if t.after == nil {
 		t.until = c.Max
 	}

@@ -38,6 +38,7 @@ type line struct {
 	calls  mailbox // of the readers, run by dispatch
 	chunks *budget // chunks of tables in memory
 	merging
+	rate     rate      // of the readers
 	planning *planning // nil where the source cannot read tables
 	progress progress  // of snapshots
 

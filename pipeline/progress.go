@@ -25,6 +25,8 @@ type TableProgress struct {
 	// guesses how long the rest takes at that speed; absent while nothing tells.
 	RowsPerSecond float64  `json:"rows_per_second,omitempty"`
 	LeftSeconds   *float64 `json:"left_seconds,omitempty"`
+	// Held is why the next chunk waits, "" while it does not.
+	Held string `json:"held,omitempty"`
 }
 
 // Ended reports that nothing more of the table is read.
@@ -121,7 +123,7 @@ func (e *tableEntry) note(now time.Time) {
 	t := e.t
 	e.speed.note(now, t.state.Rows)
 	e.shown = TableProgress{
-		Table: t.name(), Reading: e.shown.Reading, Done: t.state.Done, Cancelled: t.state.Cancelled,
+		Table: t.name(), Held: e.shown.Held, Reading: e.shown.Reading, Done: t.state.Done, Cancelled: t.state.Cancelled,
 		Rows: t.state.Rows, Bytes: t.state.Bytes,
 		Estimate: max(t.info.Rows, t.state.Rows), Started: t.state.Started,
 	}
@@ -134,6 +136,13 @@ func (p *progress) begin(t *tableRead) {
 	e, now := p.entry(t), time.Now()
 	e.speed, e.shown.Reading = newSpeed(now, t.state.Rows), true
 	e.note(now)
+}
+
+// held takes down why the reader of the table waits.
+func (p *progress) held(t *tableRead, why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.entry(t).shown.Held = why
 }
 
 // leave takes down that the reader has left.

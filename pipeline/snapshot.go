@@ -208,21 +208,6 @@ func (s *snapshots) read(ctx context.Context, t *tableRead) error {
 	return t.run(ctx, resilience.NewRetry(resilience.DefaultRetryConfig()))
 }
 
-// pace holds the readers back while the stream itself has much to do (rows that
-// were there before can wait, changes cannot), and while they are paused.
-func (l *line) pace(ctx context.Context) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for l.p.snapshotsPaused.Load() || l.ring.Stats().Bytes > l.p.cfg.Buffer.RingBytes/2 {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return ctx.Err()
-}
-
 // SnapshotRequest is what an operator asks about snapshots.
 type SnapshotRequest struct {
 	// Verb is start, pause, resume or cancel. Pausing is not stored: a restarted

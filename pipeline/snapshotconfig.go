@@ -34,6 +34,12 @@ type SnapshotConfig struct {
 	// ChunkRows and ChunkBytes are the most a chunk holds. Default 50000 rows, 4 MiB.
 	ChunkRows  int `yaml:"chunk_rows"`
 	ChunkBytes int `yaml:"chunk_bytes"`
+	// MaxRowsPerSecond bounds the rows that all readers together read; 0 is no
+	// limit. Default 0.
+	MaxRowsPerSecond int `yaml:"max_rows_per_second"`
+	// MaxRunning holds the readers back while the source runs more statements at
+	// once (Threads_running); 0 does not ask. Default 100.
+	MaxRunning int `yaml:"max_running"`
 	// BufferBytes bounds the chunks in memory, TouchedBytes the keys that
 	// changes touch while one chunk is read. Default 32 MiB and 4 MiB.
 	BufferBytes  int64 `yaml:"buffer_bytes"`
@@ -44,7 +50,7 @@ type SnapshotConfig struct {
 func DefaultSnapshotConfig() SnapshotConfig {
 	return SnapshotConfig{
 		Mode: SnapshotNever, Readers: 2, ChunkTime: 200 * time.Millisecond, ChunkRows: 50000, ChunkBytes: 4 << 20,
-		BufferBytes: 32 << 20, TouchedBytes: 4 << 20,
+		MaxRunning: 100, BufferBytes: 32 << 20, TouchedBytes: 4 << 20,
 	}
 }
 
@@ -75,6 +81,12 @@ func (c SnapshotConfig) Validate() error {
 	}
 	if c.ChunkBytes < 64<<10 || c.ChunkBytes > 64<<20 {
 		bad("chunk_bytes: want 64 KiB to 64 MiB, have %d", c.ChunkBytes)
+	}
+	if c.MaxRowsPerSecond < 0 {
+		bad("max_rows_per_second: want 0 (no limit) or more, have %d", c.MaxRowsPerSecond)
+	}
+	if c.MaxRunning < 0 {
+		bad("max_running: want 0 (not asked) or more, have %d", c.MaxRunning)
 	}
 	if c.BufferBytes < int64(c.ChunkBytes) {
 		bad("buffer_bytes: want at least chunk_bytes (%d), have %d", c.ChunkBytes, c.BufferBytes)

@@ -43,6 +43,9 @@ type ChunkReader interface {
 	// Errors: Fatal with CodeNoTable when the table does not exist (any more),
 	// or CodePlace when its key has changed; Fatal by name when its rows cannot be read or rendered; Transient else.
 	Read(ctx context.Context, req ChunkRequest) (Chunk, error)
+	// Running is how many statements the server executes at this moment, 0 before
+	// the first Read.
+	Running(ctx context.Context) (int, error)
 	Close() error
 }
 

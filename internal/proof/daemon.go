@@ -153,6 +153,7 @@ type PipelineStatus struct {
 // TableProgress is how far the snapshot of a table is.
 type TableProgress struct {
 	Table string
+	Held  string
 	Done  bool
 	Rows  uint64
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // reconfigure replaces a text of the daemon's configuration.
@@ -120,5 +122,46 @@ func TestSnapshotOnly(t *testing.T) {
 	}
 	if n := r.readRows(ctx, t); n["a"] != 2 || n["b"] != 0 {
 		t.Errorf("rows read: %v, want two of a", n)
+	}
+}
+
+// TestSnapshotHeldBack: a busy source and a paused snapshot hold the readers
+// back, the reason shows, and the stream goes on meanwhile.
+func TestSnapshotHeldBack(t *testing.T) {
+	r, ctx := newRig(t, RigOptions{
+		Schema:   "CREATE TABLE a (id INT PRIMARY KEY); INSERT INTO a VALUES (1),(2),(3),(4),(5),(6)",
+		Pipeline: ", snapshot: {mode: initial, chunk_rows: 1, max_running: 10, readers: 1}",
+	})
+	var sleepers errgroup.Group
+	for range 12 {
+		sleepers.Go(func() error { return r.DB.Exec(ctx, "DO SLEEP(60)") })
+	}
+	r.mustStart(t)
+	held := func(p PipelineStatus) bool {
+		return len(p.Snapshot) == 1 && strings.Contains(p.Snapshot[0].Held, "statements")
+	}
+	if err := r.await(ctx, "the reader to wait", held); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.DB.Exec(ctx, "INSERT INTO shop.a VALUES (100)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.AwaitCaughtUp(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := r.Pipeline(ctx); err != nil || !held(p) {
+		t.Errorf("the reader does not wait any more: %+v, %v", p.Snapshot, err)
+	}
+	for _, row := range r.DB.MustQuery(t, "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'DO SLEEP%'") {
+		r.DB.MustExec(t, "KILL QUERY "+*row[0])
+	}
+	if err := sleepers.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.await(ctx, "the table to be read", func(p PipelineStatus) bool { return len(p.Snapshot) == 1 && p.Snapshot[0].Done }); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.readRows(ctx, t); n["a"] < 6 {
+		t.Errorf("rows read: %v", n)
 	}
 }

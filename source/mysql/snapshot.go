@@ -215,6 +215,22 @@ func (r *chunkReader) Close() error {
 	return q.Close()
 }
 
+// Running implements source.ChunkReader.
+func (r *chunkReader) Running(ctx context.Context) (int, error) {
+	if r.conn == nil {
+		return 0, nil // a read connects, and knows which server it must be
+	}
+	row, err := r.conn.row(ctx, "SHOW GLOBAL STATUS LIKE 'Threads_running'")
+	if err == nil && len(row) == 2 {
+		return int(number(row[1])), nil
+	}
+	_ = r.Close()
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	return 0, connectError("ask how busy the server is", err, r.source.worked)
+}
+
 // Read implements source.ChunkReader.
 func (r *chunkReader) Read(ctx context.Context, req source.ChunkRequest) (source.Chunk, error) {
 	q, err := r.connected(ctx, &req.Seen)

@@ -1,0 +1,89 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// How often a reader that is held back looks again: at what this process knows,
+// and at the source.
+const (
+	paceEvery = 50 * time.Millisecond
+	busyEvery = 500 * time.Millisecond
+)
+
+// pace holds a reader back before its next chunk: while an operator has paused
+// snapshots, while the stream itself has much to do (rows that were there before
+// can wait, changes cannot), while the configured rate is used up, and while the
+// source is busy. The reason shows in the progress of the table.
+func (t *tableRead) pace(ctx context.Context) error {
+	defer t.l.progress.held(t, "")
+	for {
+		why, wait, err := t.hold(ctx)
+		if err != nil || why == "" {
+			return err
+		}
+		t.l.progress.held(t, why)
+		pause := time.NewTimer(wait)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// hold tells why the next chunk must wait, "" when it need not, and when to look again.
+func (t *tableRead) hold(ctx context.Context) (why string, wait time.Duration, err error) {
+	l, cfg := t.l, &t.l.p.cfg.Snapshot
+	if ctx.Err() != nil {
+		return "", 0, context.Cause(ctx)
+	}
+	if l.p.snapshotsPaused.Load() {
+		return "paused by an operator", paceEvery, nil
+	}
+	if l.ring.Stats().Bytes > l.p.cfg.Buffer.RingBytes/2 {
+		return "the stream has much to do", paceEvery, nil
+	}
+	if wait := l.rate.left(time.Now()); wait > 0 {
+		return fmt.Sprintf("%d rows per second are allowed", cfg.MaxRowsPerSecond), wait, nil
+	}
+	if cfg.MaxRunning == 0 {
+		return "", 0, nil
+	}
+	running, err := t.conn.Running(ctx)
+	if err != nil || running <= cfg.MaxRunning {
+		return "", 0, err
+	}
+	return fmt.Sprintf("the source runs %d statements, more than %d", running, cfg.MaxRunning), busyEvery, nil
+}
+
+// rate spreads the rows of all readers of a line over time. A chunk is paid for
+// after it was read.
+type rate struct {
+	mu   sync.Mutex
+	free time.Time // when the next chunk may be read
+}
+
+// spend takes note of rows that were read; perSecond 0 is no limit.
+func (r *rate) spend(rows, perSecond int, now time.Time) {
+	if perSecond == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.free.Before(now) {
+		r.free = now
+	}
+	r.free = r.free.Add(time.Duration(float64(rows) / float64(perSecond) * float64(time.Second)))
+}
+
+// left is how long the next chunk has to wait.
+func (r *rate) left(now time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.free.Sub(now)
+}
