@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -160,17 +161,7 @@ type TableProgress struct {
 
 // Status asks the daemon over its socket.
 func (d *Daemon) Status(ctx context.Context, socket string) ([]PipelineStatus, error) {
-	client := http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-		},
-		DisableKeepAlives: true,
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://cdcd/api/v1/pipelines", nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := client.Do(req)
+	resp, err := ask(ctx, socket, http.MethodGet, "", "")
 	if err != nil {
 		return nil, err
 	}
@@ -192,6 +183,35 @@ func (d *Daemon) Status(ctx context.Context, socket string) ([]PipelineStatus, e
 		list[i] = PipelineStatus{p.Name, p.State, p.Error, p.ErrorCode, p.Hint, p.Seq, p.ReadSeq, p.GTIDs, p.File, p.Offset, p.Snapshot}
 	}
 	return list, nil
+}
+
+// Command gives a pipeline a command over the daemon's socket: pause, resume, or
+// snapshot with a body.
+func (d *Daemon) Command(ctx context.Context, socket, pipeline, verb, body string) error {
+	resp, err := ask(ctx, socket, http.MethodPost, "/"+pipeline+"/"+verb, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s %s: %s: %s", verb, body, resp.Status, text)
+	}
+	return err
+}
+
+func ask(ctx context.Context, socket, method, path, body string) (*http.Response, error) {
+	client := http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+		DisableKeepAlives: true,
+	}}
+	req, err := http.NewRequestWithContext(ctx, method, "http://cdcd/api/v1/pipelines"+path, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	return client.Do(req)
 }
 
 // tail writes to a file and remembers the last lines for error messages.

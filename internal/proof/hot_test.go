@@ -276,15 +276,7 @@ func hotRig(t *testing.T, flavor testenv.Flavor) (*Rig, *hotLoad, context.Contex
 		Flavor: flavor, Schema: strings.Join(schema, ";\n"),
 		Pipeline: ", snapshot: {mode: initial, chunk_rows: 12, readers: 6}",
 	})
-	proxy, err := testenv.NewProxy(r.DB.Addr(), testenv.Raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = proxy.Close() })
-	proxy.Latency(testenv.ToClient, 2*time.Millisecond, 4*time.Millisecond)
-	if err := r.readThrough(proxy.Addr()); err != nil {
-		t.Fatal(err)
-	}
+	r.slowSource(t)
 	l := &hotLoad{rig: r, at: make([]atomic.Int64, len(hotTables))}
 	conn, err := r.DB.Conn(ctx, r.Load.Database)
 	if err != nil {
@@ -309,7 +301,7 @@ func TestSnapshotHotRows(t *testing.T) {
 			wrote := make(chan error, 1)
 			r.mustStart(t)
 			go func() { wrote <- l.run(writing, 4) }()
-			r.mustFinishAll(ctx, t, len(hotTables))
+			r.mustFinish(ctx, t)
 			stop()
 			if err := <-wrote; err != nil {
 				t.Fatal(err)

@@ -62,8 +62,8 @@ func (r *Rig) judged(ctx context.Context, t *testing.T, exactlyOnce bool) Judgem
 	if j.Committed == 0 || j.Transactions+j.Read < j.Committed {
 		t.Errorf("the judge saw too little to judge: %+v", j)
 	}
-	t.Logf("%d records, %d changes, %d of them rows that were read, %d transactions; ledger: %d committed, %d rolled back, %d unknown",
-		j.Records, j.Changes, j.Read, j.Transactions, j.Committed, j.RolledBack, j.Unknown)
+	t.Logf("%d records, %d changes, %d of them rows that were read by %d processes, %d transactions; ledger: %d committed, %d rolled back, %d unknown",
+		j.Records, j.Changes, j.Read, j.ReadBy, j.Transactions, j.Committed, j.RolledBack, j.Unknown)
 	return j
 }
 

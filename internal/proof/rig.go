@@ -211,6 +211,7 @@ func FromEnv(rec testenv.Record) Record {
 type Judgement struct {
 	Records, Changes, Transactions int
 	Read                           int // rows of snapshots
+	ReadBy                         int // processes that delivered some
 	Committed, RolledBack, Unknown int
 	Violations                     []Violation
 }
@@ -228,15 +229,16 @@ func (r *Rig) Judge(ctx context.Context, exactlyOnce bool) (Judgement, error) {
 		return j, err
 	}
 	j.Records, j.Changes = len(recs), len(changes)
-	seqs := map[uint64]bool{}
+	seqs, terms := map[uint64]bool{}, map[uint64]bool{}
 	for _, c := range changes {
 		if c.Op == "r" {
 			j.Read++
+			terms[c.Term] = true
 		} else {
 			seqs[c.Seq] = true
 		}
 	}
-	j.Transactions = len(seqs)
+	j.Transactions, j.ReadBy = len(seqs), len(terms)
 	for _, o := range r.Load.Ledger() {
 		switch o {
 		case Committed:
