@@ -21,8 +21,8 @@ type Merger struct {
 
 	budget, touched int // bytes of the touched keys of all windows: the most, and what there is
 
-	seen      *event.Table // the version that was asked for last
-	seenTable *table       // its table if that has windows
+	seen      *event.Table // the version whose rows came last
+	seenTable *table       // its table, nil if no window was ever open for it
 
 	stream, rows event.RowReader // for rows of the stream and of chunks
 	key          []byte
@@ -66,10 +66,9 @@ func (m *Merger) Open(database, name string, key []string, prev *Window) *Window
 	}
 	t := m.table(Name{database, name})
 	m.giveUpBehind(t, prev)
-	w := &Window{Seen: m.pos.Clone(), Fresh: !t.looked || t.known != m.ddls, table: t, ddls: m.ddls}
+	w := &Window{Seen: m.pos.Clone(), Fresh: !t.looked || t.known != m.ddls, table: t}
 	rekeyed := !t.rekey(key)
 	t.windows, m.windows = append(t.windows, w), append(m.windows, w)
-	m.seen = nil
 	switch {
 	case prev != nil && prev.phase == lost:
 		m.giveUp(w, ByEarlier, nil)
@@ -84,6 +83,7 @@ func (m *Merger) table(name Name) *table {
 	if t == nil {
 		t = &table{name: name}
 		m.tables[name] = t
+		m.seen = nil
 	}
 	return t
 }
@@ -96,7 +96,7 @@ func (m *Merger) Read(w *Window, c source.Chunk) {
 	}
 	t := w.table
 	if w.Fresh {
-		t.looked, t.known = true, w.ddls
+		t.looked, t.known = true, m.ddls // the same as when w opened, or it were given up
 	}
 	if reason, err := w.admit(&c); reason != NotGivenUp {
 		m.giveUp(w, reason, err)
@@ -205,7 +205,6 @@ func (m *Merger) close(w *Window, as phase) {
 	if len(t.windows) == 0 {
 		t.version, t.plan = nil, nil
 	}
-	m.seen = nil
 }
 
 // forget lets go of the window's touched keys.

@@ -88,3 +88,21 @@ func TestDDLGivesUpAllWindows(t *testing.T) {
 		t.Error("not fresh after a DDL statement")
 	}
 }
+
+// TestATableIsWatchedFromOpenOn: its rows went by before, and it was not.
+func TestATableIsWatchedFromOpenOn(t *testing.T) {
+	table := eventtest.Orders()
+	m := NewMerger(startAt(1), plenty)
+	m.Open("shop", "users", byID, nil) // so that Pass looks at tables
+	var prev *Window
+	for i := uint64(2); i < 6; i += 2 {
+		m.Pass(eventtest.Piece(eventtest.Tx(i), eventtest.Update(table, row(1, ""), row(1, ""))))
+		w := m.Open("shop", "orders", byID, prev)
+		m.Pass(eventtest.Piece(eventtest.Tx(i+1), eventtest.Update(table, row(1, ""), row(1, ""))))
+		m.Read(w, chunkOf(table, i+1, row(1, ""), row(2, "")))
+		if ids := left(t, next(t, m)); !slices.Equal(ids, []int64{2}) {
+			t.Errorf("%v left", ids)
+		}
+		prev = w
+	}
+}

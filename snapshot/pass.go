@@ -48,11 +48,11 @@ func (m *Merger) watch(p *event.Piece) {
 func (m *Merger) watched(v *event.Table) *table {
 	if v != m.seen {
 		m.seen, m.seenTable = v, m.tables[Name{v.Database, v.Name}]
-		if m.seenTable != nil && len(m.seenTable.windows) == 0 {
-			m.seenTable = nil
-		}
 	}
-	return m.seenTable
+	if t := m.seenTable; t != nil && len(t.windows) > 0 {
+		return t
+	}
+	return nil
 }
 
 // touch takes down the keys of the rows before and after the change. Both count:

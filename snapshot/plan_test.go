@@ -291,11 +291,12 @@ func TestAnotherKeyStartsTheTableOver(t *testing.T) {
 }
 
 func TestMissingTablesAreNamed(t *testing.T) {
-	s := newSite(t, ModeInitial, "a,b", "a", "b")
+	s := newSite(t, ModeInitial, "a,b,c", "a", "b")
 	p := s.plan()
 	s.state("a", p.Jobs[0].State.With(firstChunk, noon))
 	s.state("b", p.Jobs[1].State.With(lastChunk, noon))
 	s.tables = nil
+	s.state("c", p.Jobs[1].State.Cancel(noon))
 	if p = s.plan(); !slices.Equal(p.Missing, []Name{{"d", "a"}}) || len(p.Jobs)+len(p.Forget) > 0 {
 		t.Errorf("%+v", p)
 	}
@@ -324,4 +325,21 @@ func TestManyFiltersCoverNothing(t *testing.T) {
 	if len(s.Filters) != 0 {
 		t.Errorf("%d filters", len(s.Filters))
 	}
+}
+
+// TestARestIsReadWhateverHappened: with another key, and with a filter that
+// covers the table by now.
+func TestARestIsReadWhateverHappened(t *testing.T) {
+	s := newSite(t, ModeNever, "a", "a")
+	if err := s.request("a", "id > 7"); err != nil {
+		t.Fatal(err)
+	}
+	p := s.plan()
+	s.state("a", p.Jobs[0].State.With(firstChunk, noon))
+	s.key = []string{"x"}
+	p = s.plan()
+	s.run(p, 1)
+	s.scope(Scope{Filters: []string{"a"}})
+	s.mode = ModeInitial
+	expect(t, s.plan(), "a included")
 }

@@ -20,7 +20,6 @@ type Window struct {
 	Fresh bool
 
 	table *table
-	ddls  uint64 // handed on before it opened
 	phase phase
 	// touched are the keys the stream changed while the chunk was being read.
 	touched keySet
@@ -48,10 +47,10 @@ type table struct {
 	version *event.Table
 	plan    keyPlan
 	ok      bool
-	// known counts the DDL statements handed on before the definition that the
-	// reader knows was looked up.
-	known  uint64
+	// looked says that a reader has looked the definition up, known how many DDL
+	// statements had been handed on by then.
 	looked bool
+	known  uint64
 }
 
 // rekey sets the columns of the key. It fails where open windows have others.
