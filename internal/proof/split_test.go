@@ -12,14 +12,13 @@ import (
 )
 
 // splitPoints are the steps at which the daemon is killed while it delivers one
-// transaction in parts, each with the visit that strikes. The first commits of
-// a process are that of its claim and, mostly, one that only moves the position.
+// transaction in parts, each with the visit that strikes.
 var splitPoints = []struct {
 	name string
 	at   int
 }{
-	{"kafka.split", 1}, {"kafka.end.before", 3}, {"kafka.end.after", 3}, {"kafka.produce.after", 5},
-	{"read.rows", 50}, {"checkpoint.file.renamed", 1}, {"kafka.split", 2}, {"kafka.end.after", 4},
+	{"kafka.split", 1}, {"kafka.end.before", 2}, {"kafka.split.after", 1}, {"kafka.produce.after", 5},
+	{"read.rows", 50}, {"checkpoint.file.renamed", 1}, {"kafka.split", 2}, {"kafka.end.after", 3}, {"kafka.split.after", 2},
 }
 
 // splitRig is a daemon that may keep Kafka transactions open for few seconds, and

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cdcd-io/cdcd/checkpoint"
+	"github.com/cdcd-io/cdcd/internal/failpoint"
 	"github.com/cdcd-io/cdcd/resilience"
 )
 
@@ -385,6 +386,7 @@ func (l *line) commit() {
 			now := time.Now()
 			l.obs.txn(now.Sub(opened), now.Sub(began), items, bytes)
 			if part {
+				failpoint.Hit("kafka.split.after")
 				l.obs.split()
 			}
 			return l.m.ended(now)
