@@ -42,12 +42,16 @@ func (p *plan) firstInto(sink string) string {
 func (p *plan) sourceDoctor(name string, src *mysql.Source) func(context.Context) []resilience.Finding {
 	return func(ctx context.Context) []resilience.Finding {
 		found := src.Doctor(ctx)
+		var tables []resilience.Finding
 		for _, l := range p.lines {
 			if c := &l.Line.Snapshot; l.Pipeline.Source == name && c.Mode != pipeline.SnapshotNever {
-				found = append(found, keyless(ctx, l.Name, c, src)...)
+				if tables == nil {
+					tables = src.SnapshotDoctor(ctx)
+				}
+				tables = append(tables, keyless(ctx, l.Name, c, src)...)
 			}
 		}
-		return found
+		return append(found, tables...)
 	}
 }
 

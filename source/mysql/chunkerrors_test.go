@@ -61,7 +61,9 @@ func TestReadsWithoutTheRight(t *testing.T) {
 		c := configFor(m.Addr(), db)
 		r := newChunks(t, c)
 		c.User, c.Password = "blind", "blind"
-		blind, err := mysql.New(c, "test", t.Name()).OpenReader(within(t))
+		src := mysql.New(c, "test", t.Name())
+		finds(t, src, resilience.Problem, "snapshot_select")
+		blind, err := src.OpenReader(within(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +77,17 @@ func TestReadsWithoutTheRight(t *testing.T) {
 		}
 		m.MustExec(t, "GRANT SELECT ON "+db+".* TO blind@'%'")
 		r.read(source.ChunkRequest{Database: db, Table: "t"})
+		finds(t, src, resilience.Good, "snapshot_select")
 	})
+}
+
+// finds wants an examination for snapshots to have a finding.
+func finds(t testing.TB, src *mysql.Source, sev resilience.Severity, code string) {
+	t.Helper()
+	found := src.SnapshotDoctor(within(t))
+	if !slices.ContainsFunc(found, func(f resilience.Finding) bool { return f.Severity == sev && f.Code == code }) {
+		t.Errorf("no %s %s in %+v", sev, code, found)
+	}
 }
 
 // TestReadNeedsGTID: without GTIDs nothing on MySQL tells what a SELECT shows.
@@ -84,6 +96,25 @@ func TestReadNeedsGTID(t *testing.T) {
 	m.MustExec(t, "CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY)")
 	c := newChunks(t, configFor(m.Addr(), "d"))
 	c.failsToRead(source.ChunkRequest{Database: "d", Table: "t"}, resilience.Fatal, "snapshot_needs_gtid")
+	finds(t, c.source, resilience.Problem, "snapshot_needs_gtid")
+}
+
+// TestKeyThatTheServerHides: a primary key that the server made itself is found
+// where a setting hides it.
+func TestKeyThatTheServerHides(t *testing.T) {
+	m := testenv.SharedMySQL(t, testenv.MySQL97)
+	db := m.Database(t)
+	m.MustExec(t, "SET sql_generate_invisible_primary_key = ON; CREATE TABLE "+db+".t (v INT); INSERT INTO "+db+".t VALUES (5), (6)",
+		"SET GLOBAL show_gipk_in_create_table_and_information_schema = OFF")
+	t.Cleanup(func() { m.MustExec(t, "SET GLOBAL show_gipk_in_create_table_and_information_schema = ON") })
+	c := newChunks(t, configFor(m.Addr(), db))
+	tables, err := c.source.Tables(within(t))
+	if err != nil || len(tables) != 1 || !slices.Equal(tables[0].Key, []string{"my_row_id"}) {
+		t.Errorf("%+v: %v", tables, err)
+	}
+	if ids := firstColumn(t, c.read(source.ChunkRequest{Database: db, Table: "t"})); !slices.Equal(ids, []int64{1, 2}) {
+		t.Errorf("read %v", ids)
+	}
 }
 
 // TestReadOfAnotherServer: a place in one log says nothing about another server.

@@ -52,7 +52,7 @@ func (q *session) prepareChunks(ctx context.Context, seen *event.Position) error
 	}
 	if r[1] != "ON" {
 		return resilience.Errorf(resilience.Fatal, codeNeedsGTID, opReadChunk, "gtid_mode is %s: nothing tells what a SELECT shows", r[1]).
-			WithHint("turn GTIDs on in the steps of the manual: enforce_gtid_consistency, then gtid_mode OFF_PERMISSIVE, ON_PERMISSIVE, ON")
+			WithHint(hintGTID)
 	}
 	for _, set := range []string{
 		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
@@ -63,7 +63,7 @@ func (q *session) prepareChunks(ctx context.Context, seen *event.Position) error
 			return err
 		}
 	}
-	return nil
+	return q.showHiddenKeys(ctx)
 }
 
 // definitionTries is how often a table's definition is looked up for one chunk
@@ -290,7 +290,8 @@ func (q *session) tableError(err error, database, table string) error {
 		switch my.Code {
 		case 1049, 1109, 1146:
 			return noTable(database, table)
-		case 1044, 1142, 1143: // no right to the database, table or column
+		}
+		if isNoRight(my) {
 			return resilience.Errorf(resilience.Fatal, codePrivilege, opReadChunk, "%w", my).WithPlace("%s.%s", database, table).
 				WithHint("GRANT SELECT ON %s TO %s;", fullName(database, table), q.account)
 		}

@@ -26,6 +26,10 @@
 //   - The same definition of a table is the same *event.Table, over
 //     connections too.
 //   - Next does not allocate for rows.
+//   - A chunk shows all that the stream had seen when it was asked for. Between
+//     chunks no transaction is open, and no lock is ever taken.
+//   - A row has the same values by both roads, down to the byte, under a
+//     *event.Table that is equal but for its Layout.
 //
 // Read source.go, stream.go and transaction.go first; framing.go and current.go
 // are the way of the bytes; open.go is what a server must prove before it is

@@ -96,6 +96,8 @@ func (e *examination) log() error {
 	return err
 }
 
+const hintGTID = "turn GTIDs on in the steps of the manual: enforce_gtid_consistency, then gtid_mode OFF_PERMISSIVE, ON_PERMISSIVE, ON"
+
 func (e *examination) gtids() error {
 	if e.maria() {
 		strict, _, err := e.value("gtid_strict_mode")
@@ -113,7 +115,7 @@ func (e *examination) gtids() error {
 		e.good("gtid_mode", "gtid_mode is ON")
 		return nil
 	}
-	e.add(resilience.Warning, "gtid_mode", "turn GTIDs on in the steps of the manual: enforce_gtid_consistency, then gtid_mode OFF_PERMISSIVE, ON_PERMISSIVE, ON",
+	e.add(resilience.Warning, "gtid_mode", hintGTID,
 		"gtid_mode is %s: the log is read by file and offset, which does not survive a fail-over", mode)
 	return nil
 }

@@ -39,6 +39,13 @@ func (s *Source) Tables(ctx context.Context) ([]source.TableInfo, error) {
 		return nil, err
 	}
 	defer q.Close()
+	return q.listTables(ctx)
+}
+
+func (q *session) listTables(ctx context.Context) ([]source.TableInfo, error) {
+	if err := q.showHiddenKeys(ctx); err != nil {
+		return nil, err
+	}
 	tables, err := q.ask(ctx, tablesQuery)
 	if err != nil {
 		return nil, err

@@ -200,7 +200,10 @@ func TestReadsAroundDDL(t *testing.T) {
 			req := source.ChunkRequest{Database: db, Table: name, Rows: 1}
 			first := c.read(req)
 			req.After = first.Last
-			m.MustExec(t, "ALTER TABLE "+db+"."+name+" "+ddl)
+			if open := m.MustQuery(t, "SELECT trx_id FROM information_schema.INNODB_TRX"); len(open) > 0 {
+				t.Errorf("%d transactions are open between chunks", len(open))
+			}
+			m.MustExec(t, "SET lock_wait_timeout = 5; ALTER TABLE "+db+"."+name+" "+ddl)
 			c.readAfterDDL(req, ddl, first.Table)
 		}
 	})
@@ -244,4 +247,26 @@ func (c *chunks) readAfterDDL(req source.ChunkRequest, ddl string, before *event
 	if chunk, err := other.Read(within(c.t), req); err != nil || chunk.Table != last {
 		c.t.Errorf("%s: another reader has another version of the table: %v", ddl, err)
 	}
+}
+
+// TestRowsOverAPacket reads rows that take several packets, and stops at one
+// that is larger than rows may be.
+func TestRowsOverAPacket(t *testing.T) {
+	onPrivate(t, map[string]string{"max_allowed_packet": "64M"}, func(t *testing.T, m *testenv.MySQL) {
+		m.MustExec(t, "INSERT INTO d.t VALUES (1, 'small'), (2, REPEAT('x', 17000000)), (3, 'small'), (4, REPEAT('y', 16777201))")
+		cfg := configFor(m.Addr(), "d")
+		c := newChunks(t, cfg)
+		var got []string
+		chunk := c.read(source.ChunkRequest{Database: "d", Table: "t", Bytes: 64 << 20})
+		eachRow(t, chunk, func(row *event.RowChange) {
+			v := row.After[1].Bytes
+			got = append(got, fmt.Sprintf("%d %d %c%c", row.After[0].Num, len(v), v[0], v[len(v)-1]))
+		})
+		if want := []string{"1 5 sl", "2 17000000 xx", "3 5 sl", "4 16777201 yy"}; !slices.Equal(got, want) {
+			t.Errorf("%q", got)
+		}
+		first := c.read(source.ChunkRequest{Database: "d", Table: "t", Rows: 1})
+		cfg.MaxRowBytes = 16 << 20
+		newChunks(t, cfg).failsToRead(source.ChunkRequest{Database: "d", Table: "t", After: first.Last}, resilience.Fatal, "row_too_large")
+	})
 }

@@ -1,0 +1,100 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+
+	mysqlerr "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/cdcd-io/cdcd/event"
+	"github.com/cdcd-io/cdcd/resilience"
+)
+
+// maxProbed is how many tables are asked for one by one whether they may be read.
+const maxProbed = 1000
+
+// SnapshotDoctor tells what keeps the captured tables from being read in chunks,
+// beside what Doctor tells: GTIDs that are off, and rights that are missing.
+// Which tables have no key, Tables tells.
+func (s *Source) SnapshotDoctor(ctx context.Context) []resilience.Finding {
+	q, err := s.apart().connect(ctx)
+	if err != nil {
+		return []resilience.Finding{resilience.Found(err)}
+	}
+	defer q.Close()
+	e := &examination{session: q, ctx: ctx}
+	for _, look := range []func() error{e.snapshotGTIDs, e.snapshotRights} {
+		if err := look(); err != nil {
+			e.found = append(e.found, resilience.Found(err))
+		}
+	}
+	return e.found
+}
+
+func (e *examination) snapshotGTIDs() error {
+	if e.maria() {
+		return nil
+	}
+	mode, _, err := e.value("gtid_mode")
+	if err == nil && mode != "ON" {
+		e.add(resilience.Problem, codeNeedsGTID, hintGTID, "gtid_mode is %s: nothing tells what a SELECT of the tables shows", mode)
+	}
+	return err
+}
+
+// snapshotRights tries to read each captured table, unless all may be read.
+func (e *examination) snapshotRights() error {
+	grants, err := e.ask(e.ctx, "SHOW GRANTS FOR CURRENT_USER")
+	if err != nil {
+		return err
+	}
+	if global, _ := privileges(grants); global["SELECT"] || global["ALL PRIVILEGES"] {
+		e.good("snapshot_select", "all tables may be read")
+		return nil
+	}
+	tables, err := e.listTables(e.ctx)
+	if err != nil {
+		return err
+	}
+	var refused list
+	for _, t := range tables[:min(len(tables), maxProbed)] {
+		_, err := e.ask(e.ctx, "SELECT 1 FROM "+fullName(t.Database, t.Name)+" LIMIT 0")
+		var my *mysqlerr.MyError
+		switch {
+		case err == nil:
+		case errors.As(err, &my) && isNoRight(my):
+			refused.add(t.Database + "." + t.Name)
+		default:
+			return err
+		}
+	}
+	who, err := e.row(e.ctx, "SELECT CURRENT_USER()")
+	if err != nil {
+		return err
+	}
+	refused.tell(e, resilience.Problem, "snapshot_select", "GRANT SELECT ON DATABASE.TABLE TO "+accountOf(who[0])+"; for each, or leave them out of the snapshot",
+		"may not be read")
+	if refused.n == 0 {
+		e.good("snapshot_select", "the captured tables may be read; others do not show, for lack of any right to them")
+	}
+	return nil
+}
+
+// isNoRight reports whether an error says that a right to a database, table or
+// column is missing.
+func isNoRight(e *mysqlerr.MyError) bool { return e.Code == 1044 || e.Code == 1142 || e.Code == 1143 }
+
+// showHiddenKeys makes the server list the primary keys that it made itself,
+// which a global setting may hide.
+func (q *session) showHiddenKeys(ctx context.Context) error {
+	const name = "show_gipk_in_create_table_and_information_schema"
+	if q.flavor != event.MySQL {
+		return nil
+	}
+	value, known, err := q.variable(ctx, name)
+	if err != nil || !known || value == "ON" {
+		return err
+	}
+	_, err = q.ask(ctx, "SET SESSION "+name+" = ON")
+	return err
+}
