@@ -99,6 +99,7 @@ func (p *Pipeline) newLine(cp checkpoint.Checkpoint) (*line, error) {
 		if l.planning, l.marks, err = newPlanning(&p.cfg.Snapshot, &cp.Position, src); err != nil {
 			return nil, err
 		}
+		l.progress.restore(l.planning.Marks.States)
 	}
 	l.acks.open(cp)
 	l.readSeq.Store(cp.Position.Seq)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/cdcd-io/cdcd/snapshot"
 )
 
 // TableProgress is how far the snapshot of one table is.
@@ -93,7 +95,7 @@ type progress struct {
 }
 
 type tableEntry struct {
-	t     *tableRead
+	t     *tableRead // nil as long as only the checkpoint tells of the table
 	shown TableProgress
 	speed speed
 }
@@ -112,6 +114,17 @@ func (p *progress) entry(t *tableRead) *tableEntry {
 	return e
 }
 
+// restore takes down what the checkpoint says of tables, before anything else.
+func (p *progress) restore(states map[snapshot.Name]snapshot.State) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tables = make(map[string]*tableEntry, len(states))
+	for n, s := range states {
+		name := n.Database + "." + n.Table
+		p.tables[name] = &tableEntry{shown: shown(name, &s, 0)}
+	}
+}
+
 // note takes down what is stored of a table. The caller owns its state.
 func (p *progress) note(t *tableRead) {
 	p.mu.Lock()
@@ -122,10 +135,16 @@ func (p *progress) note(t *tableRead) {
 func (e *tableEntry) note(now time.Time) {
 	t := e.t
 	e.speed.note(now, t.state.Rows)
-	e.shown = TableProgress{
-		Table: t.name(), Held: e.shown.Held, Reading: e.shown.Reading, Done: t.state.Done, Cancelled: t.state.Cancelled,
-		Rows: t.state.Rows, Bytes: t.state.Bytes,
-		Estimate: max(t.info.Rows, t.state.Rows), Started: t.state.Started,
+	reading, held := e.shown.Reading, e.shown.Held
+	e.shown = shown(t.name(), &t.state, t.info.Rows)
+	e.shown.Reading, e.shown.Held = reading, held
+}
+
+// shown is what a state says.
+func shown(table string, s *snapshot.State, estimate uint64) TableProgress {
+	return TableProgress{
+		Table: table, Done: s.Done, Cancelled: s.Cancelled, Rows: s.Rows, Bytes: s.Bytes,
+		Estimate: max(estimate, s.Rows), Started: s.Started,
 	}
 }
 

@@ -74,6 +74,14 @@ func tableOf(rows, estimate uint64) *tableRead {
 func TestProgressOfResumedTable(t *testing.T) {
 	var p progress
 	r := tableOf(500, 1000)
+	p.restore(map[snapshot.Name]snapshot.State{
+		{Database: "shop", Table: "orders"}: r.state,
+		{Database: "shop", Table: "users"}:  {Done: true, Rows: 7},
+	})
+	if got := p.list(time.Now()); len(got) != 2 || got[0].Ended() || !got[1].Done || got[1].Rows != 7 {
+		t.Errorf("from the checkpoint: %+v", got)
+	}
+	delete(p.tables, "shop.users")
 	p.note(r)
 	if got := p.list(time.Now()); len(got) != 1 || got[0].Reading || got[0].Rows != 500 || got[0].LeftSeconds != nil {
 		t.Errorf("waiting: %+v", got)

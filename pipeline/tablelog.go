@@ -42,7 +42,7 @@ func (l *tableLog) goesOn(p TableProgress, now time.Time) {
 	l.told = now
 	args := []any{"rows", p.Rows, "bytes", p.Bytes, "percent", int(p.Fraction() * 100), "rows_per_second", math.Round(p.RowsPerSecond)}
 	if p.LeftSeconds != nil {
-		args = append(args, "left", time.Duration(*p.LeftSeconds)*time.Second)
+		args = append(args, "left", (time.Duration(*p.LeftSeconds) * time.Second).String())
 	}
 	l.log.Info("snapshot of the table", args...)
 }
@@ -50,7 +50,7 @@ func (l *tableLog) goesOn(p TableProgress, now time.Time) {
 // ends tells that all of the table has left.
 func (l *tableLog) ends(s *snapshot.State, now time.Time) {
 	l.log.Info("snapshot of the table ends", "rows", s.Rows, "bytes", s.Bytes, "chunks", s.Chunks,
-		"changed_meanwhile", s.Dropped, "took", now.Sub(l.began).Round(time.Millisecond))
+		"changed_meanwhile", s.Dropped, "took", now.Sub(l.began).Round(time.Millisecond).String())
 }
 
 // left takes note that a chunk was not given up.
