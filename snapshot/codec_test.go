@@ -118,7 +118,7 @@ func FuzzScope(f *testing.F) {
 		if err != nil || m.Key != ScopeKey {
 			t.Fatalf("%+v: %v", s, err)
 		}
-		if back, err := DecodeScope(m.Value); err != nil || !back.equal(s) {
+		if back, err := DecodeScope(m.Value); err != nil || !back.Equal(s) {
 			t.Fatalf("%s: %+v, then %+v, %v", text, s, back, err)
 		}
 	})

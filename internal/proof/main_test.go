@@ -22,7 +22,7 @@ func newRig(t *testing.T, o RigOptions) (*Rig, context.Context) {
 	}
 	t.Cleanup(func() {
 		r.Close()
-		if t.Failed() {
+		if t.Failed() && r.Daemon.cmd != nil {
 			t.Logf("end of the daemon's log:\n%s", r.Daemon.Log())
 		}
 	})

@@ -27,7 +27,7 @@ func TestSnapshotExclude(t *testing.T) {
 		t.Errorf("check speaks of a table that is left out:\n%s", out)
 	}
 	r.mustStart(t)
-	r.mustFinishAll(ctx, t, 1)
+	r.mustFinish(ctx, t)
 	r.DB.MustExec(t, "INSERT INTO shop.log VALUES (2)")
 	if err := r.AwaitCaughtUp(ctx); err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ func TestSnapshotExclude(t *testing.T) {
 	}
 	r.reconfigure(t, "[shop.log, shop.b]", "[shop.log]")
 	r.mustStart(t)
-	r.mustFinishAll(ctx, t, 1)
+	r.mustFinish(ctx, t)
 	if err := r.AwaitCaughtUp(ctx); err != nil {
 		t.Fatal(err)
 	}
