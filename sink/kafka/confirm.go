@@ -103,11 +103,17 @@ func (l *line) hangAt(ctx context.Context, at place) (*hang, error) {
 
 // undecided ends the line: Connect finds out and settles it.
 func (l *line) undecided(at place) error {
-	if !slices.Contains(l.suspects, at.topic) && at.topic != l.log.topic {
-		l.suspects = append(l.suspects, at.topic)
-	}
 	return resilience.Errorf(resilience.Transient, "transaction_undecided", "confirm transaction",
 		"the last transaction in this partition is neither committed nor aborted").WithPlace("%s", at).
 		WithHint("the brokers of the partition are down or forgot the transaction; cdcd connects anew and ends it. " +
 			"If others write transactions to the topic too, allow this user READ on it: only then can ours be told from theirs")
+}
+
+// suspect has the next Connect look at the topics, whatever it knows of them.
+func (l *line) suspect(parts ...*partition) {
+	for _, p := range parts {
+		if name := p.topic.name; name != l.log.topic && !slices.Contains(l.suspects, name) {
+			l.suspects = append(l.suspects, name)
+		}
+	}
 }

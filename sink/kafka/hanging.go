@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	kafka "github.com/segmentio/kafka-go"
@@ -29,21 +31,30 @@ type Settlement struct {
 	Reason             string
 }
 
-// settle ends transactions of ours that their coordinator holds for done and
+// settle is settleAll with errors that have their meaning.
+func (l *line) settle(ctx context.Context, told checkpoint.Checkpoint) (acted bool, err error) {
+	acted, err = l.settleAll(ctx, told)
+	if err = classify(err, "settle transaction", l.producer.id); resilience.ClassOf(err) == resilience.Fenced {
+		err = l.confirmFence(err)
+	}
+	return acted, err
+}
+
+// settleAll ends transactions of ours that their coordinator holds for done and
 // that lie undecided in partitions. It must follow InitProducerId: nobody else
 // will end them then. acted says that the session was used for it and must not
 // be used for anything else.
-func (l *line) settle(ctx context.Context, told checkpoint.Checkpoint) (acted bool, err error) {
+func (l *line) settleAll(ctx context.Context, told checkpoint.Checkpoint) (acted bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*l.cluster.timeout+settleRounds*hangDelay)
 	defer cancel()
 	for range settleRounds {
 		f, err := l.survey(ctx, told, acted)
 		if err != nil {
-			return acted, classify(err, "look for hanging transactions", l.producer.id)
+			return acted, err
 		}
 		s, err := l.judge(ctx, f)
 		if err != nil {
-			return acted, classify(err, "settle transaction", l.producer.id)
+			return acted, err
 		}
 		if len(s.commit)+len(s.abort) == 0 {
 			if f.note != nil {
@@ -53,7 +64,7 @@ func (l *line) settle(ctx context.Context, told checkpoint.Checkpoint) (acted bo
 		}
 		acted = true
 		if err := l.carryOut(ctx, f, s); err != nil {
-			return acted, classify(err, "settle transaction", l.producer.id)
+			return acted, err
 		}
 	}
 	return acted, l.forgetful()
@@ -129,13 +140,18 @@ func (l *line) finishNote(ctx context.Context, f *facts) error {
 // transaction time-out.
 func (l *line) verifyNoted(ctx context.Context, p notedPart) error {
 	at := p.place()
-	if at.topic == l.log.topic {
-		return nil // its position is stored anew
+	switch clean, seen := l.clean[at]; {
+	case at == l.log.place():
+		return nil // its records are stored anew
+	case !slices.Contains(l.data, at):
+		return nil // the topic is gone, for everybody
+	case !seen || !clean:
+		return l.undecided(at)
 	}
 	next := p.Last + 1
 	for {
 		batches, after, err := l.fetchPatiently(ctx, at, next, tailBytes)
-		if errors.Is(err, kafka.OffsetOutOfRange) || errors.Is(err, kafka.UnknownTopicOrPartition) {
+		if errors.Is(err, kafka.OffsetOutOfRange) {
 			return nil // deleted meanwhile, for everybody
 		}
 		if err != nil {
@@ -189,7 +205,7 @@ func (l *line) newestOwn(ctx context.Context, at place) (*logBatch, marker, erro
 	if err != nil {
 		return nil, noMarker, err
 	}
-	return l.lastOwn(ctx, at, from, to)
+	return l.lastOwn(ctx, at, from, to, true)
 }
 
 func (l *line) offsetOf(ctx context.Context, at place, isolation int8, when int64) (int64, error) {
@@ -202,10 +218,13 @@ func (l *line) offsetOf(ctx context.Context, at place, isolation int8, when int6
 
 // lastOwn searches [from, to) backwards for the last batch of records of ours
 // and the marker behind it, in steps that grow: in a topic of our own it takes
-// two.
-func (l *line) lastOwn(ctx context.Context, at place, from, to int64) (*logBatch, marker, error) {
-	behind := noMarker // behind what was searched so far
-	for step := int64(1); to > from; step = min(step*4, 1<<14) {
+// two. Unless pastMarkers, a marker without records behind it is enough.
+func (l *line) lastOwn(ctx context.Context, at place, from, to int64, pastMarkers bool) (*logBatch, marker, error) {
+	behind := noMarker // what was searched so far
+	for step, n := int64(1), 0; to > from; step, n = min(step*4, 1<<14), n+1 {
+		if n > farthest {
+			return nil, noMarker, fmt.Errorf("%s: %w", at, errTooFar)
+		}
 		start := max(from, to-step)
 		last, m, err := l.lastOwnIn(ctx, at, start, to)
 		if err != nil {
@@ -214,13 +233,19 @@ func (l *line) lastOwn(ctx context.Context, at place, from, to int64) (*logBatch
 		if m != noMarker {
 			behind = m
 		}
-		if last != nil {
+		if last != nil || behind != noMarker && !pastMarkers {
 			return last, behind, nil
 		}
 		to = start
 	}
 	return nil, behind, nil
 }
+
+// farthest is how many steps back lastOwn goes, a million records. That much
+// can only lie there in a topic that others write to.
+const farthest = 64
+
+var errTooFar = errors.New("too many records of others are behind the last transaction that is decided")
 
 // lastOwnIn reads [from, to) and returns the last batch of records of ours with
 // the first marker behind it, or the first marker if there are no records.

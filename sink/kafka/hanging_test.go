@@ -10,7 +10,11 @@ import (
 
 	kafka "github.com/segmentio/kafka-go"
 
+	"github.com/cdcd-io/cdcd/event"
+	"github.com/cdcd-io/cdcd/event/eventtest"
 	"github.com/cdcd-io/cdcd/internal/testenv"
+	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/sink"
 )
 
 // twoBrokers is a cluster without replicas. One broker, home, coordinates all
@@ -82,11 +86,10 @@ func (b *twoBrokers) create(name string, brokers ...int) {
 	}
 }
 
-// rig is one whose checkpoint topic lies on the given broker and whose data
-// topics lie on both, so that every transaction is written to both.
-func (b *twoBrokers) rig(checkpoint int, data ...int) *rig {
+// rig is one whose topics lie on the given brokers.
+func (b *twoBrokers) rig(timeout time.Duration, checkpoint int, data ...int) *rig {
 	b.t.Helper()
-	r := newRig(b.t, b.realBroker, func(c *Config) { c.TransactionTimeout = 5 * time.Second })
+	r := newRig(b.t, b.realBroker, func(c *Config) { c.TransactionTimeout, c.RequestTimeout = timeout, timeout/2 })
 	r.rows = func(uint64) int { return 30 } // every partition is written
 	b.create(r.cfg.checkpointTopic(), checkpoint)
 	for _, t := range r.topics {
@@ -96,28 +99,29 @@ func (b *twoBrokers) rig(checkpoint int, data ...int) *rig {
 	return r
 }
 
-// forget makes home forget the end of the transaction that begin leaves open:
-// away is down when end decides it.
-func (b *twoBrokers) forget(end func()) {
+// outage stops away, calls during, and brings away back when home has forgotten
+// the ends of the rigs' transactions there.
+func (b *twoBrokers) outage(during func(), rigs ...*rig) {
 	b.t.Helper()
-	before := b.skipped()
 	if err := b.Broker(b.away).Stop(testContext(b.t)); err != nil {
 		b.t.Fatal(err)
 	}
-	end()
-	b.await("home forgets the transaction", func() bool { return b.skipped() > before })
+	during()
+	for _, r := range rigs {
+		b.await("home forgets a transaction of "+r.cfg.transactionalID(), func() bool { return b.skipped(r) })
+	}
 	if err := b.Broker(b.away).Restart(testContext(b.t)); err != nil {
 		b.t.Fatal(err)
 	}
 }
 
-// skipped counts how often home gave up on the end of a transaction.
-func (b *twoBrokers) skipped() int {
+// skipped tells that home gave up on the end of a transaction of the rig.
+func (b *twoBrokers) skipped(r *rig) bool {
 	log, err := os.ReadFile(b.Broker(b.home).LogPath())
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return bytes.Count(log, []byte("likely deleted already"))
+	return bytes.Contains(log, []byte("markers for "+r.cfg.transactionalID()+", these partitions are likely deleted"))
 }
 
 func (b *twoBrokers) await(what string, done func() bool) {
@@ -129,34 +133,187 @@ func (b *twoBrokers) await(what string, done func() bool) {
 	}
 }
 
+// forgotten is a transaction whose end is forgotten in an outage.
+type forgotten struct {
+	name string
+	// checkpoint and data say on which broker the partitions lie.
+	checkpoint, data string
+	// begin leaves a transaction open; end has it decided, while away is down.
+	begin func(*twoBrokers, *rig) (end func())
+	then  func(*testing.T, *twoBrokers, *rig)
+}
+
 func TestForgottenTransactions(t *testing.T) {
 	b := startTwoBrokers(t)
-	for _, tt := range []struct {
-		name string
-		run  func(*testing.T, *twoBrokers)
-	}{
-		{"committed and shown", forgottenShown},
-	} {
-		t.Run(tt.name, func(t *testing.T) { b.t = t; tt.run(t, b) })
+	where := map[string][]int{"home": {b.home}, "away": {b.away}, "both": {b.home, b.away}}
+	var rigs []*rig
+	var ends []func()
+	for _, c := range forgottenCases {
+		timeout := time.Minute
+		if c.name == "aborted by time-out" {
+			timeout = 5 * time.Second
+		}
+		r := b.rig(timeout, where[c.checkpoint][0], where[c.data]...)
+		r.deliver(10, 1)
+		r.decided()
+		rigs, ends = append(rigs, r), append(ends, c.begin(b, r))
+	}
+	b.outage(func() {
+		for _, end := range ends {
+			end()
+		}
+	}, rigs...)
+	for i, c := range forgottenCases {
+		t.Run(c.name, func(t *testing.T) {
+			b.t, rigs[i].t = t, t
+			c.then(t, b, rigs[i])
+			rigs[i].close()
+		})
 	}
 }
 
-// heldEnd sends a transaction and holds its EndTxn until release.
-func (b *twoBrokers) heldEnd(r *rig, seq uint64) (release func()) {
+var forgottenCases = []forgotten{
+	{"committed and shown", "away", "both", heldEnd, func(t *testing.T, b *twoBrokers, r *rig) {
+		r.die()
+		r.goesOn(20, "3/0 "+reasonShown)
+	}},
+	{"committed and told", "away", "away", heldEnd, func(t *testing.T, b *twoBrokers, r *rig) {
+		r.die()
+		r.mirror = clone(r.cp)
+		r.mirror.Position.Seq = 11
+		r.goesOn(20, "3/0 "+reasonTold)
+	}},
+	{"committed, nobody knows", "away", "away", heldEnd, func(t *testing.T, b *twoBrokers, r *rig) {
+		r.die()
+		r.goesOn(20, "0/3 "+reasonUnseen)
+	}},
+	{"committed with its position", "home", "both", heldEnd, func(t *testing.T, b *twoBrokers, r *rig) {
+		r.die()
+		r.goesOn(20, "2/0 "+reasonStored)
+	}},
+	{"rows of a chunk", "away", "both", heldChunk, chunkFollows},
+	{"under a running line", "away", "both", heldEnd, func(t *testing.T, b *twoBrokers, r *rig) {
+		wantError(t, r.send(12, 1), resilience.Transient, "transaction_undecided")
+		r.goesOn(20, "3/0 "+reasonTold)
+	}},
+	{"aborted by time-out", "away", "both", droppedEnd, func(t *testing.T, b *twoBrokers, r *rig) {
+		r.goesOn(20, "0/3 "+reasonUnseen)
+	}},
+	{"aborted by the successor", "home", "both", succeeded, func(t *testing.T, b *twoBrokers, r *rig) {
+		r.goesOn(20, "0/2 "+reasonUnseen) // met when it needs the partitions
+	}},
+	{"settlement dies on its way", "away", "both", heldEnd, settlementDies},
+	{"found by at_least_once", "home", "both", heldEnd, func(t *testing.T, b *twoBrokers, r *rig) {
+		r.die()
+		r.cfg.Delivery = AtLeastOnce
+		r.goesOn(20, "2/0 "+reasonStored)
+	}},
+}
+
+// heldEnd sends a transaction and holds its EndTxn until end.
+func heldEnd(b *twoBrokers, r *rig) (end func()) {
+	return b.held(r, false, func() error { return r.send(11, 1) })
+}
+
+// heldChunk sends rows that belong to no new transaction of the source: its
+// number says nothing about them.
+func heldChunk(b *twoBrokers, r *rig) (end func()) {
+	return b.held(r, false, func() error {
+		batch, err := r.pack(11)
+		if err != nil {
+			return err
+		}
+		at := eventtest.Tx(10).End
+		at.Mark = &event.Mark{Key: "snapshot/a", Value: []byte("through")}
+		batch.Ends = []event.Coord{at}
+		told := make(chan error, 1)
+		r.sink.Send(testContext(b.t), batch, true, func(_ sink.Ack, err error) { told <- err })
+		return <-told
+	})
+}
+
+func chunkFollows(t *testing.T, b *twoBrokers, r *rig) {
+	r.die()
+	r.mustOpen()
+	r.settledAs("3/0 " + reasonShown)
+	if got := string(r.cp.Position.Marks["snapshot/a"]); got != "through" {
+		t.Errorf("the mark is %q", got)
+	}
+	r.next = 12
+	if err := r.send(20, 1); err != nil {
+		t.Fatal(err)
+	}
+	r.check(20)
+}
+
+// droppedEnd: the process dies before its EndTxn arrives.
+func droppedEnd(b *twoBrokers, r *rig) (end func()) {
+	b.held(r, true, func() error { return r.send(11, 1) })
+	r.die()
+	return func() {}
+}
+
+// succeeded: in the outage, somebody else has aborted what droppedEnd left.
+func succeeded(b *twoBrokers, r *rig) (end func()) {
+	droppedEnd(b, r)
+	return r.mustOpen
+}
+
+// settlementDies: the brokers would abort what the dead one had begun to
+// commit; the next one is faster.
+func settlementDies(t *testing.T, b *twoBrokers, r *rig) {
+	r.die()
+	rule := b.proxy.On(&testenv.Rule{Dir: testenv.ToServer, APIKey: testenv.APIKey(testenv.EndTxn), Count: 1, Do: testenv.Cut(0)})
+	wantError(t, r.open(), resilience.Transient, "txn_outcome_unknown")
+	if rule.Reached() != 1 {
+		t.Fatal("the settlement did not begin")
+	}
+	r.sink, r.term, r.settled = nil, r.term+1, nil
+	r.goesOn(20)
+}
+
+// held sends something, and holds its EndTxn until end or drops it.
+func (b *twoBrokers) held(r *rig, drop bool, send func() error) (end func()) {
 	b.t.Helper()
 	hold := make(chan struct{})
-	rule := b.proxy.On(&testenv.Rule{Dir: testenv.ToServer, APIKey: testenv.APIKey(testenv.EndTxn), Count: 1, Do: testenv.HoldUntil(hold)})
+	action := testenv.HoldUntil(hold)
+	if drop {
+		action = testenv.Drop()
+	}
+	id := r.cfg.transactionalID()
+	name := append([]byte{byte(len(id) + 1)}, id...) // as the protocol writes it
+	rule := b.proxy.On(&testenv.Rule{Dir: testenv.ToServer, APIKey: testenv.APIKey(testenv.EndTxn), Count: 1, Do: action,
+		Match: func(m testenv.Message) bool { return bytes.Contains(m.Data, name) }})
 	sent := make(chan error, 1)
-	go func() { sent <- r.send(seq, 1) }()
+	go func() { sent <- send() }()
 	if err := rule.Await(testContext(b.t), 1); err != nil {
 		b.t.Fatal(err)
 	}
 	return func() {
 		close(hold)
 		if err := <-sent; err != nil {
-			b.t.Fatal(err)
+			b.t.Error(err)
 		}
 	}
+}
+
+// die ends the sink as a kill does: without a word to the brokers.
+func (r *rig) die() {
+	l := r.sink.line
+	if r.sink.started {
+		l.cutOff()
+	}
+	l.cluster.close()
+	r.sink = nil
+	r.term++
+}
+
+// goesOn delivers more and looks at all of it.
+func (r *rig) goesOn(to uint64, settled ...string) {
+	r.t.Helper()
+	r.deliver(to, 1)
+	r.check(to)
+	r.settledAs(settled...)
 }
 
 // settledAs tells that exactly these settlements were carried out.
@@ -171,12 +328,29 @@ func (r *rig) settledAs(want ...string) {
 	}
 }
 
-func forgottenShown(t *testing.T, b *twoBrokers) {
-	r := b.rig(b.away, b.home, b.away)
-	r.deliver(10, 1)
-	b.forget(b.heldEnd(r, 11))
-	r.sink, r.term = nil, r.term+1 // a new process that was told nothing
-	r.deliver(20, 1)
-	r.check(20)
-	r.settledAs("3/0 " + reasonShown)
+// decided waits until everything that was sent is committed or aborted.
+func (r *rig) decided() {
+	r.t.Helper()
+	c := r.sink.line.cluster
+	var places []place
+	for _, t := range append(slices.Clone(r.topics), r.cfg.checkpointTopic()) {
+		m, err := describe(testContext(r.t), c, t)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, p := range m.Partitions {
+			places = append(places, place{t, p.PartitionIndex})
+		}
+	}
+	ends, err := c.offsets(testContext(r.t), readUncommitted, atEnd, places)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	until := map[place]int64{}
+	for at, o := range ends {
+		until[at] = o.at
+	}
+	if left, err := c.awaitStable(testContext(r.t), until, 10*time.Second); err != nil || len(left) > 0 {
+		r.t.Fatalf("undecided in %v, %v", left, err)
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	kafka "github.com/segmentio/kafka-go"
+
 	"github.com/cdcd-io/cdcd/checkpoint"
 	"github.com/cdcd-io/cdcd/internal/failpoint"
 	"github.com/cdcd-io/cdcd/resilience"
@@ -229,10 +231,12 @@ func (l *line) act() {
 		l.spawn(func() func() error {
 			err := l.confirm(l.ctx, parts)
 			return func() error {
-				if err == nil {
-					l.m.checked(parts)
+				if err != nil {
+					l.suspect(parts...)
+					return err
 				}
-				return err
+				l.m.checked(parts)
+				return nil
 			}
 		})
 	}
@@ -324,6 +328,9 @@ func (l *line) produced(parts []*partition, errs []error, took time.Duration) er
 	for i, p := range parts {
 		if errs[i] != nil && verdictOf(errs[i]) != done {
 			if verdictOf(errs[i]) != again {
+				if errors.Is(errs[i], kafka.InvalidTransactionState) {
+					l.suspect(p) // at_least_once writes where a transaction hangs
+				}
 				return classify(errs[i], "produce", p.place().String())
 			}
 			p.queue[0].unit.shared = true // a connection may still hold on to the bytes

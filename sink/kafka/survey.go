@@ -104,8 +104,8 @@ func (l *line) surveyData(ctx context.Context, f *facts) error {
 			continue
 		}
 		h, err := l.hangIn(ctx, at, lso.at, end.at)
-		if errors.Is(err, errUnreadable) {
-			delete(l.clean, at) // that we may not read it matters only if something of ours hangs
+		if errors.Is(err, errUnreadable) || errors.Is(err, errTooFar) {
+			delete(l.clean, at) // others write there too; we look again before we do
 			continue
 		}
 		if err != nil {
@@ -121,7 +121,7 @@ func (l *line) surveyData(ctx context.Context, f *facts) error {
 // hangIn looks for records of ours between the last stable offset and the end
 // that no marker follows. What lies undecided first may be somebody else's.
 func (l *line) hangIn(ctx context.Context, at place, lso, end int64) (*hang, error) {
-	last, m, err := l.lastOwn(ctx, at, lso, end)
+	last, m, err := l.lastOwn(ctx, at, lso, end, false)
 	if err != nil || last == nil || m != noMarker {
 		return nil, err
 	}
