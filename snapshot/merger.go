@@ -40,7 +40,7 @@ func NewMerger(at event.Position, touchedBudget int) *Merger {
 }
 
 // Position returns a copy of the position after all transactions that were
-// handed on.
+// handed on. Its marks are those it started with.
 func (m *Merger) Position() event.Position { return m.pos.Clone() }
 
 // End is the same place as the end of a transaction, without GTID and mark:
