@@ -305,7 +305,8 @@ func (l *line) fill(s *Status) {
 	s.LastEvent = time.Unix(0, l.lastSeen.Load())
 	now := time.Now()
 	s.LagSeconds = l.acks.lag(now).Seconds()
-	s.Snapshot, s.SnapshotPaused = l.progress.list(now), l.p.snapshotsPaused.Load()
+	s.Snapshot, s.SnapshotPlanning = l.progress.list(now)
+	s.SnapshotPaused = l.p.snapshotsPaused.Load()
 	if err := l.sinkRetrying(); err != nil && s.State == Running {
 		s.State = Retrying
 		s.explain(err)

@@ -92,6 +92,7 @@ func (s *speed) of(now time.Time, rows uint64) float64 {
 type progress struct {
 	mu     sync.Mutex
 	tables map[string]*tableEntry
+	plans  bool // there may be more to read than what is noted
 }
 
 type tableEntry struct {
@@ -118,11 +119,19 @@ func (p *progress) entry(t *tableRead) *tableEntry {
 func (p *progress) restore(states map[snapshot.Name]snapshot.State) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.plans = true
 	p.tables = make(map[string]*tableEntry, len(states))
 	for n, s := range states {
 		name := n.Database + "." + n.Table
 		p.tables[name] = &tableEntry{shown: shown(name, &s, 0)}
 	}
+}
+
+// planned takes down that all tables that are to be read are noted.
+func (p *progress) planned() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.plans = false
 }
 
 // note takes down what is stored of a table. The caller owns its state.
@@ -187,8 +196,8 @@ func (e *tableEntry) at(now time.Time) TableProgress {
 	return s
 }
 
-// list returns the tables by name.
-func (p *progress) list(now time.Time) []TableProgress {
+// list returns the tables by name, and whether more may come.
+func (p *progress) list(now time.Time) (tables []TableProgress, planning bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := make([]TableProgress, 0, len(p.tables))
@@ -196,5 +205,5 @@ func (p *progress) list(now time.Time) []TableProgress {
 		out = append(out, e.at(now))
 	}
 	slices.SortFunc(out, func(a, b TableProgress) int { return cmp.Compare(a.Table, b.Table) })
-	return out
+	return out, p.plans
 }

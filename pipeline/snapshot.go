@@ -59,6 +59,7 @@ func (s *snapshots) run(ctx context.Context) error {
 	if err := s.plan(ctx); err != nil {
 		return err
 	}
+	s.l.progress.planned()
 	for {
 		if err := s.finished(); err != nil {
 			return err
@@ -168,8 +169,8 @@ func (s *snapshots) enter(tables []source.TableInfo) error {
 func (s *snapshots) enqueue(t *tableRead, stored bool) error {
 	s.queue = append(s.queue, t)
 	s.l.planning.Marks.States[t.id()] = t.state
+	s.l.progress.note(t)
 	if stored {
-		s.l.progress.note(t)
 		return nil
 	}
 	return s.l.calls.post(func() { s.l.states = append(s.l.states, t) })

@@ -49,8 +49,11 @@ type Status struct {
 	LastAck   time.Time `json:"last_ack"`
 	Ready     bool      `json:"ready"`
 
-	Snapshot       []TableProgress `json:"snapshot,omitempty"` // of the tables that are or were read
-	SnapshotPaused bool            `json:"snapshot_paused,omitempty"`
+	// Snapshot has the tables that are, were or will be read. While it is
+	// planned what is to be read, there may be more.
+	Snapshot         []TableProgress `json:"snapshot,omitempty"`
+	SnapshotPlanning bool            `json:"snapshot_planning,omitempty"`
+	SnapshotPaused   bool            `json:"snapshot_paused,omitempty"`
 
 	Error     string `json:"error,omitempty"`
 	ErrorCode string `json:"error_code,omitempty"`

@@ -92,22 +92,27 @@ func stateUnlessRunning(p admin.PipelineInfo) string {
 	return fmt.Sprintf(" (%s)", p.State)
 }
 
-// watched reports whether there is nothing more to be seen: nothing is left, or
-// what is left belongs to pipelines that have stopped.
+// watched reports whether there is nothing more to be seen: pipelines run with
+// nothing left to be read, or have stopped.
 func watched(infos []admin.PipelineInfo) (done bool, err error) {
 	for _, p := range infos {
-		switch c := countTables(p.Snapshot); {
-		case c.reading+c.waiting == 0:
-		case p.State != pipeline.Stopped:
-			return false, nil
-		default:
+		left := tablesLeft(p.Snapshot)
+		switch {
+		case p.State == pipeline.Stopped && p.Error != "":
 			err = errors.Join(err, &exitError{
-				code: exitFailed, hint: p.Hint,
-				err: fmt.Errorf("%s stopped with %d tables left to be read: %s", p.Name, c.reading+c.waiting, p.Error),
+				code: exitFailed, hint: p.Hint, err: fmt.Errorf("%s stopped, %s left to be read: %s", p.Name, plural(left, "table"), p.Error),
 			})
+		case p.State == pipeline.Stopped:
+		case p.State != pipeline.Running || p.SnapshotPlanning || left > 0:
+			return false, nil
 		}
 	}
 	return true, err
+}
+
+func tablesLeft(tables []pipeline.TableProgress) int {
+	c := countTables(tables)
+	return c.reading + c.waiting
 }
 
 // tableCounts sums up the tables of a pipeline.
@@ -151,6 +156,9 @@ func (c tableCounts) String() string {
 // renderSnapshot draws the tables of a pipeline that are being read, or all of
 // them, and sums up the rest.
 func renderSnapshot(p admin.PipelineInfo, all bool) string {
+	if len(p.Snapshot) == 0 && p.SnapshotPlanning {
+		return "  asks the source which tables there are\n"
+	}
 	if len(p.Snapshot) == 0 {
 		return "  no table was read\n"
 	}
@@ -207,6 +215,9 @@ func tableProgress(t pipeline.TableProgress, width int) string {
 	}
 	if t.LeftSeconds != nil {
 		s += ", about " + ago(time.Duration(*t.LeftSeconds*float64(time.Second))) + " left"
+	}
+	if t.Held != "" {
+		s += ", waits: " + t.Held
 	}
 	return s
 }

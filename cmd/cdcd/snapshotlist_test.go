@@ -19,7 +19,7 @@ func underway() admin.PipelineInfo {
 			{Table: "shop.accounts", Done: true, Rows: 1200000, Bytes: 80 << 20},
 			{Table: "shop.line_items", Reading: true, Rows: 50, Bytes: 1 << 10, Estimate: 1 << 40, RowsPerSecond: 0.5, LeftSeconds: &day},
 			{Table: "shop.orders", Reading: true, Rows: 450000, Bytes: 12 << 20, Estimate: 1000000, RowsPerSecond: 8123.4, LeftSeconds: &left},
-			{Table: "shop.tags", Reading: true},
+			{Table: "shop.tags", Reading: true, Held: "the stream has much to do"},
 			{Table: "shop.users", Estimate: 500},
 			{Table: "shop.visits", Cancelled: true, Rows: 70, Bytes: 900, Estimate: 100},
 		},
@@ -51,7 +51,10 @@ func TestStatusSumsTablesUp(t *testing.T) {
 }
 
 func TestWatchEnds(t *testing.T) {
-	open, over, stopped := underway(), underway(), underway()
+	open, over, stopped, plans, away, only := underway(), underway(), underway(), underway(), underway(), underway()
+	plans.Snapshot, plans.SnapshotPlanning = nil, true
+	away.Snapshot, away.State = nil, pipeline.Retrying
+	only.Snapshot, only.State = nil, pipeline.Stopped
 	over.Snapshot = over.Snapshot[:2]
 	stopped.State, stopped.Error, stopped.Hint = pipeline.Stopped, "binlog_purged", "start over"
 	for name, c := range map[string]struct {
@@ -62,7 +65,10 @@ func TestWatchEnds(t *testing.T) {
 		"nothing there":      {nil, true, ""},
 		"all read":           {[]admin.PipelineInfo{over}, true, ""},
 		"one has some left":  {[]admin.PipelineInfo{over, open}, false, ""},
-		"it has stopped":     {[]admin.PipelineInfo{over, stopped}, true, "shop-events stopped with 4 tables left to be read: binlog_purged"},
+		"it has stopped":     {[]admin.PipelineInfo{over, stopped}, true, "shop-events stopped, 4 tables left to be read: binlog_purged"},
+		"it is not known":    {[]admin.PipelineInfo{over, plans}, false, ""},
+		"the source is away": {[]admin.PipelineInfo{away}, false, ""},
+		"it was to end":      {[]admin.PipelineInfo{only}, true, ""},
 		"another one has it": {[]admin.PipelineInfo{stopped, open}, false, ""},
 	} {
 		done, err := watched(c.infos)

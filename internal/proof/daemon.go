@@ -149,14 +149,15 @@ type PipelineStatus struct {
 	GTIDs, File                         string
 	Offset                              uint64
 	Snapshot                            []TableProgress
+	Planning                            bool // there may be more tables to read
 }
 
 // TableProgress is how far the snapshot of a table is.
 type TableProgress struct {
-	Table string
-	Held  string
-	Done  bool
-	Rows  uint64
+	Table         string
+	Held          string
+	Reading, Done bool
+	Rows          uint64
 }
 
 // Status asks the daemon over its socket.
@@ -173,6 +174,7 @@ func (d *Daemon) Status(ctx context.Context, socket string) ([]PipelineStatus, e
 			Seq, Offset                           uint64
 			ReadSeq                               uint64 `json:"read_seq"`
 			Snapshot                              []TableProgress
+			Planning                              bool `json:"snapshot_planning"`
 		}
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
@@ -180,7 +182,7 @@ func (d *Daemon) Status(ctx context.Context, socket string) ([]PipelineStatus, e
 	}
 	list := make([]PipelineStatus, len(out.Pipelines))
 	for i, p := range out.Pipelines {
-		list[i] = PipelineStatus{p.Name, p.State, p.Error, p.ErrorCode, p.Hint, p.Seq, p.ReadSeq, p.GTIDs, p.File, p.Offset, p.Snapshot}
+		list[i] = PipelineStatus{p.Name, p.State, p.Error, p.ErrorCode, p.Hint, p.Seq, p.ReadSeq, p.GTIDs, p.File, p.Offset, p.Snapshot, p.Planning}
 	}
 	return list, nil
 }

@@ -155,6 +155,21 @@ func (r *Rig) AwaitCaughtUp(ctx context.Context) error {
 	return r.await(ctx, "pipeline to reach "+want, func(p PipelineStatus) bool { return p.GTIDs == want })
 }
 
+// AwaitSnapshot waits until all tables are read that are to be read, of which
+// there must be some.
+func (r *Rig) AwaitSnapshot(ctx context.Context) error {
+	return r.await(ctx, "snapshots to end", finished)
+}
+
+func finished(p PipelineStatus) bool {
+	for _, s := range p.Snapshot {
+		if !s.Done {
+			return false
+		}
+	}
+	return len(p.Snapshot) > 0 && !p.Planning
+}
+
 // awaitLimit bounds what one wait for the daemon may take.
 const awaitLimit = 90 * time.Second
 

@@ -22,7 +22,7 @@ func snapshotRig(t *testing.T, o RigOptions) (*Rig, context.Context) {
 // mustFinish waits until every table is read.
 func (r *Rig) mustFinish(ctx context.Context, t *testing.T) {
 	t.Helper()
-	err := r.await(ctx, "snapshots to end", finished)
+	err := r.AwaitSnapshot(ctx)
 	if err != nil {
 		p, _ := r.Pipeline(ctx)
 		t.Fatalf("%v: %+v", err, p.Snapshot)
@@ -43,16 +43,6 @@ func (r *Rig) slowSource(t *testing.T) *testenv.Proxy {
 		t.Fatal(err)
 	}
 	return proxy
-}
-
-// finished reports that all tables are read that the daemon has found to be read.
-func finished(p PipelineStatus) bool {
-	for _, s := range p.Snapshot {
-		if !s.Done {
-			return false
-		}
-	}
-	return len(p.Snapshot) > 0
 }
 
 // TestSnapshot: rows that were there before, read in chunks while writers write
