@@ -38,7 +38,7 @@ func (q *session) prepareChunks(ctx context.Context, seen *event.Position) error
 	identity, limit := "SELECT @@global.server_uuid, @@global.gtid_mode, CURRENT_USER()", "max_execution_time = %d"
 	timeout := q.source.cfg.QueryTimeout.Milliseconds()
 	if q.flavor == event.MariaDB {
-		identity, limit = "SELECT CONCAT('server_id ', @@global.server_id), 'ON', CURRENT_USER()", "max_statement_time = %d"
+		identity, limit = "SELECT CONCAT('server_id ', @@global.server_id), 'ON', CURRENT_USER()", "query_cache_type = OFF, max_statement_time = %d"
 		timeout = (timeout + 999) / 1000
 	}
 	r, err := q.row(ctx, identity)
@@ -88,10 +88,19 @@ func (r *chunkReader) read(ctx context.Context, q *session, req *source.ChunkReq
 		if try == definitionTries {
 			return chunk, resilience.Errorf(resilience.Unclassified, codeDefinition, opReadChunk, "%d times in a row: %w", try, err)
 		}
-		if err := q.endView(ctx); err != nil {
+		if q, err = r.again(ctx, q, req, err); err != nil {
 			return source.Chunk{}, err
 		}
 	}
+}
+
+// again makes the connection ready for another try after an error.
+func (r *chunkReader) again(ctx context.Context, q *session, req *source.ChunkRequest, err error) (*session, error) {
+	if !errors.Is(err, errStale) {
+		return q, q.endView(ctx)
+	}
+	_ = r.Close() // rows that nobody can read are under way
+	return r.connected(ctx, &req.Seen)
 }
 
 // isStale reports whether an error may come from a definition that is no

@@ -27,9 +27,9 @@ var _ source.Snapshotter = (*Source)(nil)
 // tablesQuery and uniqueQuery list all tables at once.
 const (
 	tablesQuery = `SELECT TABLE_SCHEMA, TABLE_NAME, IFNULL(TABLE_ROWS, 0), IFNULL(DATA_LENGTH, 0)
-	FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')`
+	FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND %s`
 	uniqueQuery = `SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, IFNULL(COLUMN_NAME, ''), IFNULL(COLLATION, ''), IFNULL(SUB_PART, ''), NULLABLE, INDEX_TYPE, %s
-	FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX`
+	FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 AND %s ORDER BY TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX`
 )
 
 // Tables implements source.Snapshotter.
@@ -46,7 +46,7 @@ func (q *session) listTables(ctx context.Context) ([]source.TableInfo, error) {
 	if err := q.showHiddenKeys(ctx); err != nil {
 		return nil, err
 	}
-	tables, err := q.ask(ctx, tablesQuery)
+	tables, err := q.ask(ctx, fmt.Sprintf(tablesQuery, q.databases()))
 	if err != nil {
 		return nil, err
 	}
@@ -100,13 +100,24 @@ func (s *Source) Matches(text, database, table string) bool {
 	return newFilter(&c).captured(database, table)
 }
 
+// databases is the condition that leaves the server's own databases out of a
+// list of tables, unless one of them is captured.
+func (q *session) databases() string {
+	for name := range q.source.filter.system {
+		if isSystem(name) {
+			return "TRUE"
+		}
+	}
+	return "TABLE_SCHEMA NOT IN " + systemDatabases
+}
+
 // uniqueIndexes lists the unique indexes of all captured tables.
 func (q *session) uniqueIndexes(ctx context.Context) (map[tableName][]tableIndex, error) {
 	hidden := "IF(IS_VISIBLE = 'YES', '', 'YES')"
 	if q.flavor == event.MariaDB {
 		hidden = "IF(IGNORED = 'YES', 'YES', '')"
 	}
-	r, err := q.ask(ctx, fmt.Sprintf(uniqueQuery, hidden))
+	r, err := q.ask(ctx, fmt.Sprintf(uniqueQuery, hidden, q.databases()))
 	if err != nil {
 		return nil, err
 	}
@@ -129,12 +140,12 @@ func (q *session) uniqueIndexes(ctx context.Context) (map[tableName][]tableIndex
 }
 
 const labelledQuery = `SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE
-	FROM information_schema.COLUMNS WHERE DATA_TYPE IN ('enum', 'set') AND COLUMN_KEY <> '' AND TABLE_SCHEMA NOT IN ` + systemDatabases
+	FROM information_schema.COLUMNS WHERE DATA_TYPE IN ('enum', 'set') AND COLUMN_KEY <> '' AND %s`
 
 // unorderedColumns are the columns in keys that no chunk can be cut by, by
 // database, table and name.
 func (q *session) unorderedColumns(ctx context.Context) (map[[3]string]bool, error) {
-	r, err := q.ask(ctx, labelledQuery)
+	r, err := q.ask(ctx, fmt.Sprintf(labelledQuery, q.databases()))
 	set := map[[3]string]bool{}
 	for _, c := range r {
 		if unorderedType(c[3]) {
