@@ -325,7 +325,6 @@ var orderStories = []story{
 	{both, [][]edit{{{2, 2}}}},
 	{both, [][]edit{alter}},
 	{both, [][]edit{alter, {{1, 0}}}},
-	{both, [][]edit{alter, truncate}},
 	{both, [][]edit{truncate, {{0, 1}}}},
 	{both, [][]edit{{{1, 1}}, truncate}},
 	{[keys + 1]bool{false, true, false}, [][]edit{{{1, 2}}}},
