@@ -59,7 +59,7 @@ func (l *tableLog) left() { l.lost, l.warn = 0, tooOften }
 // givenUp takes note of a chunk that is read again, and tells when that goes on
 // and on: the tenth time in a row, the hundredth, and so forth.
 func (l *tableLog) givenUp(why snapshot.Reason) {
-	l.log.Debug("chunk given up, reading it again", "why", why)
+	l.log.Debug("chunk given up, reading it again", "why", why.String())
 	if why == snapshot.ByEarlier {
 		return
 	}
@@ -68,7 +68,7 @@ func (l *tableLog) givenUp(why snapshot.Reason) {
 		return
 	}
 	l.warn *= 10
-	l.log.Warn("chunk given up again and again, the table does not come on", "times", l.lost, "why", why, "hint", remedies[why])
+	l.log.Warn("chunk given up again and again, the table does not come on", "times", l.lost, "why", why.String(), "hint", remedies[why])
 }
 
 // remedies are what an operator can do about chunks that are given up for ever.

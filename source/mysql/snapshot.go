@@ -46,6 +46,9 @@ func (q *session) listTables(ctx context.Context) ([]source.TableInfo, error) {
 	if err := q.showHiddenKeys(ctx); err != nil {
 		return nil, err
 	}
+	if err := q.leaveStatistics(ctx); err != nil {
+		return nil, err
+	}
 	tables, err := q.ask(ctx, fmt.Sprintf(tablesQuery, q.databases()))
 	if err != nil {
 		return nil, err
@@ -109,6 +112,16 @@ func (q *session) databases() string {
 		}
 	}
 	return "TABLE_SCHEMA NOT IN " + systemDatabases
+}
+
+// leaveStatistics has MySQL take the sizes of tables from where they are: to
+// answer from its cache it locks, and writes, tables of its dictionary.
+func (q *session) leaveStatistics(ctx context.Context) error {
+	if q.flavor == event.MariaDB {
+		return nil
+	}
+	_, err := q.ask(ctx, "SET SESSION information_schema_stats_expiry = 0")
+	return err
 }
 
 // uniqueIndexes lists the unique indexes of all captured tables.
