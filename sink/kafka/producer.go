@@ -204,7 +204,7 @@ func (p *producer) produce(ctx context.Context, batches []*batch) []error {
 	answers := res.(*produce.Response)
 	for i, b := range batches {
 		var at int64
-		if out[i], at = answerFor(answers, b); out[i] == nil && at >= 0 {
+		if at, out[i] = answerFor(answers, b); out[i] == nil && at >= 0 {
 			b.end = at + int64(b.count)
 		}
 		out[i] = p.c.denied(out[i], b.topic.name)
@@ -233,9 +233,9 @@ func (p *producer) request(batches []*batch) *rawproduce.Request {
 	return req
 }
 
-// answerFor finds the answer to a batch, and its offset. One without an answer
+// answerFor finds the offset of a batch, and the answer to it. One without an answer
 // counts as lost.
-func answerFor(res *produce.Response, b *batch) (error, int64) {
+func answerFor(res *produce.Response, b *batch) (offset int64, err error) {
 	for i := range res.Topics {
 		t := &res.Topics[i]
 		if t.Topic != b.topic.name {
@@ -243,11 +243,11 @@ func answerFor(res *produce.Response, b *batch) (error, int64) {
 		}
 		for j := range t.Partitions {
 			if a := &t.Partitions[j]; a.Partition == b.part {
-				return answerError(a), a.BaseOffset
+				return a.BaseOffset, answerError(a)
 			}
 		}
 	}
-	return errors.New("the broker left the partition out of its answer"), -1
+	return -1, errors.New("the broker left the partition out of its answer")
 }
 
 func answerError(a *produce.ResponsePartition) error {
