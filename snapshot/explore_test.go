@@ -12,8 +12,8 @@ import (
 	"github.com/cdcd-io/cdcd/source"
 )
 
-// The explorer tries all that can happen around one chunk: every story of up to
-// three commits on two keys, each commit flushed to the log, visible to a
+// The explorer tries all that can happen around one chunk: stories of up to
+// three commits on two keys (one of them in two pieces), each commit flushed to the log, visible to a
 // SELECT, shown by the set of executed GTIDs and handed on by the stream at any
 // time that a server allows, and the reader's steps at any time between. What
 // the real Merger lets through must be no older than what left before, must not
