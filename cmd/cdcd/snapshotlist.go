@@ -210,9 +210,6 @@ func tableProgress(t pipeline.TableProgress, width int) string {
 	if t.RowsPerSecond > 0 {
 		s += ", " + perSecond(t.RowsPerSecond)
 	}
-	if t.Held != "" {
-		return s + ", waits: " + t.Held
-	}
 	if t.LeftSeconds != nil {
 		s += ", about " + ago(time.Duration(*t.LeftSeconds*float64(time.Second))) + " left"
 	}
