@@ -78,6 +78,10 @@ type DDL struct {
 	// of the statement and only those that are captured. Table versions come
 	// from earlier events and are nil where none was seen.
 	Tables []DDLTable
+	// Reread says that nobody executed this: a snapshot reads the tables from
+	// their beginning, and what is known of their rows counts no more. Gap says
+	// that it does so because changes of the source were lost.
+	Reread, Gap bool
 }
 
 // DDLTable is one table named by a DDL statement.

@@ -37,6 +37,8 @@ type tableRead struct {
 	// dispatch never waits.
 	outcomes chan outcome
 
+	tries int // of a table that is read as a whole, which changed each time
+
 	state snapshot.State // dispatch: what has left so far
 	log   tableLog
 }
@@ -59,7 +61,7 @@ func (t *tableRead) run(ctx context.Context, retry *resilience.Retry) error {
 	t.begin()
 	defer t.l.progress.leave(t)
 	for {
-		end, err := t.chunk(ctx)
+		end, err := t.next(ctx)
 		switch {
 		case err == nil:
 			retry.Reset()
@@ -87,6 +89,17 @@ func (t *tableRead) run(ctx context.Context, retry *resilience.Retry) error {
 	}
 }
 
+// next reads one chunk, or all of a table that has no key to cut it by.
+func (t *tableRead) next(ctx context.Context) (end bool, err error) {
+	if err := t.pace(ctx); err != nil {
+		return false, err
+	}
+	if len(t.info.Key) == 0 {
+		return true, t.whole(ctx)
+	}
+	return t.chunk(ctx)
+}
+
 // begin takes note that the reading begins; no window is open yet.
 func (t *tableRead) begin() {
 	t.l.progress.begin(t)
@@ -103,9 +116,6 @@ func (t *tableRead) tell() {
 
 // chunk reads one chunk and gives it to the merger.
 func (t *tableRead) chunk(ctx context.Context) (end bool, err error) {
-	if err := t.pace(ctx); err != nil {
-		return false, err
-	}
 	limit := int64(t.l.p.cfg.Snapshot.ChunkBytes)
 	if err := t.l.chunks.reserve(ctx, limit); err != nil {
 		return false, err
@@ -228,8 +238,13 @@ func (t *tableRead) outcome(ctx context.Context, wait bool) (o outcome, ok bool,
 // that was given up are given up too.
 func (t *tableRead) back(ctx context.Context, o outcome) error {
 	t.log.givenUp(o.givenUp)
-	if o.givenUp == snapshot.ByBudget {
+	switch o.givenUp {
+	case snapshot.ByBudget:
 		t.rows = max(1, t.rows/2)
+	case snapshot.ByTouch:
+		if err := t.touched(ctx); err != nil {
+			return err
+		}
 	}
 	for t.open > 0 {
 		var err error

@@ -27,6 +27,7 @@ type dispatcher struct {
 
 func (l *line) dispatch(ctx context.Context, s *stage) error {
 	defer close(l.order)
+	defer l.leave()
 	defer l.calls.close()
 	defer close(l.work)
 	defer s.is(finished)

@@ -8,6 +8,7 @@ import (
 	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/internal/failpoint"
 	"github.com/cdcd-io/cdcd/snapshot"
+	"github.com/cdcd-io/cdcd/txbuffer"
 )
 
 // pieceBytes bounds a piece of snapshot rows.
@@ -24,7 +25,15 @@ type merging struct {
 // pending is a window whose outcome is not told yet.
 type pending struct {
 	t     *tableRead
-	bytes int64 // of its chunk, once that was read
+	bytes int64             // of its chunk, once that was read
+	whole *txbuffer.RowFile // the rows of a table that is read as a whole, once they are read
+}
+
+// close lets go of what is on disk.
+func (p *pending) close() {
+	if p.whole != nil {
+		_ = p.whole.Close() // it was only read, if that
+	}
 }
 
 func newMerging(pos event.Position, touched int) merging {
@@ -79,40 +88,63 @@ func (d *dispatcher) decided(ctx context.Context, o *snapshot.Outcome) error {
 		return nil // dropped since
 	}
 	delete(d.l.reads, o.Window)
+	defer p.close()
 	d.l.chunks.adjust(int64(o.Bytes) - p.bytes)
 	t := p.t
 	if o.Err != nil {
 		return o.Err
 	}
 	d.l.p.deps.Observer.chunkDecided(o)
-	if o.Merged() {
-		t.state = t.state.With(o, time.Now())
-		if err := d.handOn(ctx, t, o); err != nil {
-			return err
-		}
+	if err := d.release(ctx, p, o); err != nil {
+		return err
 	}
 	t.outcomes <- outcome{givenUp: o.Reason, last: t.state.After, end: t.state.Done}
 	return nil
+}
+
+// release hands on what a window that was merged has left.
+func (d *dispatcher) release(ctx context.Context, p *pending, o *snapshot.Outcome) error {
+	switch {
+	case !o.Merged():
+		return nil
+	case p.whole != nil:
+		return d.handOnWhole(ctx, p.t, o.Chunk.Table, p.whole)
+	}
+	p.t.state = p.t.state.With(o, time.Now())
+	return d.handOn(ctx, p.t, o)
 }
 
 // handOn makes a transaction of rows, which may be none, and the table's new
 // state, and puts it into units.
 func (d *dispatcher) handOn(ctx context.Context, t *tableRead, o *snapshot.Outcome) error {
 	failpoint.Hit("snapshot.merge")
-	now := time.Now()
-	mark, err := t.state.Mark(t.info.Database, t.info.Name)
+	tx, err := d.silentTx(t, uint64(o.Kept))
 	if err != nil {
 		return err
 	}
+	return d.putAll(ctx, d.l.cut(tx, o.Rows))
+}
+
+// silentTx begins a transaction of n rows of a table, with the table's state.
+func (d *dispatcher) silentTx(t *tableRead, n uint64) (*event.Tx, error) {
+	mark, err := t.state.Mark(t.info.Database, t.info.Name)
+	if err != nil {
+		return nil, err
+	}
 	d.l.progress.note(t)
-	n := uint64(o.Kept)
+	now := time.Now()
 	tx := &event.Tx{
 		Begin: d.l.merger.End(), End: d.l.merger.End(), Commit: now, Micros: true, Received: now, Rows: n, Silent: true,
 		Key:    fmt.Sprintf("snapshot:%s:%d:%d", t.name(), t.state.Run, t.state.Chunks),
 		Tables: []event.TableCount{{Database: t.info.Database, Table: t.info.Name, Rows: n}},
 	}
 	tx.End.Mark = mark
-	for _, p := range d.l.cut(tx, o.Rows) {
+	return tx, nil
+}
+
+// putAll puts the pieces of one transaction into units.
+func (d *dispatcher) putAll(ctx context.Context, pieces []*event.Piece) error {
+	for _, p := range pieces {
 		if err := d.put(ctx, p); err != nil {
 			return err
 		}
@@ -132,13 +164,24 @@ func (m *merging) forget(t *tableRead) {
 			delete(m.reads, w)
 			m.merger.Drop(w)
 			t.l.chunks.adjust(-p.bytes)
+			p.close()
 		}
+	}
+}
+
+// leave lets go of what windows that nobody decides any more have on disk.
+func (m *merging) leave() {
+	for _, p := range m.reads {
+		p.close()
 	}
 }
 
 // cut divides rows into pieces, which give their share of the budget back.
 func (l *line) cut(tx *event.Tx, rows []event.RawRows) []*event.Piece {
-	free := func(p *event.Piece) { l.chunks.adjust(-int64(p.Bytes)) }
+	return cut(tx, rows, func(p *event.Piece) { l.chunks.adjust(-int64(p.Bytes)) })
+}
+
+func cut(tx *event.Tx, rows []event.RawRows, free func(*event.Piece)) []*event.Piece {
 	var pieces []*event.Piece
 	p := &event.Piece{Tx: tx, First: true, Free: free}
 	for i := range rows {

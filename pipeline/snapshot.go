@@ -274,6 +274,9 @@ func (s *snapshots) request(ctx context.Context, r SnapshotRequest) error {
 	if missing := unknown(r.Tables, all); len(missing) > 0 {
 		return unknownTables(missing, all)
 	}
+	if i := slices.IndexFunc(chosen, func(t source.TableInfo) bool { return r.Where != "" && len(t.Key) == 0 }); i >= 0 {
+		return badRequest("%s.%s has no key to cut chunks by: it is read as a whole, or not at all", chosen[i].Database, chosen[i].Name)
+	}
 	for _, info := range chosen {
 		if err := s.stop(ctx, info.Database+"."+info.Name, nil); err != nil {
 			return err

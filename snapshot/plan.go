@@ -105,7 +105,7 @@ func (p *Planning) job(t *source.TableInfo) (Job, bool) {
 			return Job{}, false
 		}
 		if !slices.Equal(s.Key, t.Key) {
-			s = State{Run: s.Run, Cause: s.Cause, Key: t.Key, Where: s.Where, Rest: s.Rest, Started: s.Started}
+			s = s.Over(t.Key)
 		}
 		return Job{Table: *t, State: s, Begun: true}, true
 	}

@@ -285,7 +285,7 @@ func TestAnotherKeyStartsTheTableOver(t *testing.T) {
 	s.key = []string{"x", "y"}
 	p = s.plan()
 	expect(t, p, "a initial", "b initial")
-	if j := p.Jobs[0]; !j.Begun || j.State.Chunks != 0 || !slices.Equal(j.State.Key, s.key) {
+	if j := p.Jobs[0]; !j.Begun || j.State.Rows != 0 || !slices.Equal(j.State.Key, s.key) {
 		t.Errorf("goes on with %+v", j)
 	}
 }

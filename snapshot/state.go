@@ -54,7 +54,7 @@ func (s *State) Ended() bool { return s.Done || s.Cancelled }
 // With returns the state after a merged chunk, at the time now.
 func (s State) With(o *Outcome, now time.Time) State {
 	c := &o.Chunk
-	if s.Chunks == 0 {
+	if s.After == nil {
 		s.Until = slices.Clone(Bound(c.Max))
 	}
 	s.After = slices.Clone(Bound(c.Last))
@@ -63,6 +63,25 @@ func (s State) With(o *Outcome, now time.Time) State {
 	s.Dropped += uint64(o.Dropped)
 	s.Bytes += uint64(c.Bytes)
 	if c.End {
+		s.Done, s.Finished = true, stamp(now)
+	}
+	return s
+}
+
+// Over returns the state of the same reading, begun anew by that key. The number
+// of chunks goes on, by which what leaves is told apart.
+func (s State) Over(key []string) State {
+	return State{Run: s.Run, Cause: s.Cause, Key: key, Where: s.Where, Rest: s.Rest, Chunks: s.Chunks, Started: s.Started}
+}
+
+// Part returns the state after some more rows of a table that leaves as a whole,
+// at the time now; end says that they are the last. Until then a restart begins
+// with the first again.
+func (s State) Part(rows uint64, bytes int, end bool, now time.Time) State {
+	s.Chunks++
+	s.Rows += rows
+	s.Bytes += uint64(bytes)
+	if end {
 		s.Done, s.Finished = true, stamp(now)
 	}
 	return s

@@ -43,6 +43,12 @@ type ChunkReader interface {
 	// Errors: Fatal with CodeNoTable when the table does not exist (any more),
 	// or CodePlace when its key has changed; Fatal by name when its rows cannot be read or rendered; Transient else.
 	Read(ctx context.Context, req ChunkRequest) (Chunk, error)
+	// ReadWhole reads all rows of a table at once, in no order: the one way for
+	// one without a Key. Bodies go to take as they come, without Table, and are
+	// its to keep. Of the request it heeds Database, Table, Seen and Where. The
+	// chunk it returns has no Rows, Key, Last and Max. Errors are those of Read,
+	// and those of take.
+	ReadWhole(ctx context.Context, req ChunkRequest, take func(event.RawRows) error) (Chunk, error)
 	// Running is how many statements the server executes at this moment, 0 before
 	// the first Read.
 	Running(ctx context.Context) (int, error)
@@ -56,6 +62,8 @@ const (
 	// CodePlace: the table has no such place as After or Until any more, since
 	// its key has changed; it can be read from its start.
 	CodePlace = "snapshot_place"
+	// CodeNoKey: the table has no key to cut chunks by.
+	CodeNoKey = "snapshot_no_key"
 )
 
 // ChunkRequest asks for one chunk.

@@ -72,8 +72,8 @@ func keyless(ctx context.Context, line string, c *pipeline.SnapshotConfig, src s
 		return nil
 	}
 	return []resilience.Finding{{
-		Severity: resilience.Problem, Code: "snapshot_no_key",
-		Text: "to be read for " + line + ", but without a key to cut chunks by: " + strings.Join(names, ", "),
+		Severity: resilience.Warning, Code: "snapshot_no_key",
+		Text: "to be read for " + line + " as a whole, at a time when nothing changes them, since no key cuts them into chunks: " + strings.Join(names, ", "),
 		Fix:  "ALTER TABLE ... ADD PRIMARY KEY, or leave them out: snapshot: {exclude: [" + strings.Join(names, ", ") + "]}",
 	}}
 }

@@ -143,6 +143,27 @@ func TestTruncate(t *testing.T) {
 	}
 }
 
+func TestTablesReadAgainBeginWithTruncate(t *testing.T) {
+	reread := func(gap bool) *event.Piece {
+		p := truncation(event.DDLTruncate, event.DDLTable{Database: "shop", Name: "orders"})
+		p.Tx.DDL.Reread, p.Tx.DDL.Gap = true, gap
+		return p
+	}
+	for _, policy := range []string{"event", "stop"} {
+		out := encode(t, configured(t, func(c *Config) { c.Truncate = policy }), reread(true), reread(false), truncation(event.DDLAlter))
+		if len(out.records) != 2 || !slices.Equal(out.records[0].Headers, []string{"cdcd.gap", "true"}) || len(out.records[1].Headers) != 0 {
+			t.Errorf("%s: got %v", policy, out.records)
+		}
+	}
+	skip := configured(t, func(c *Config) { c.Truncate = "skip" })
+	if out := encode(t, skip, reread(false)); len(out.records) != 0 {
+		t.Errorf("skip: got %v", out.records)
+	}
+	if err := skip.Encode(reread(true), new(collector)); resilience.CodeOf(err) != "gap_needs_truncate" {
+		t.Errorf("skip behind a gap: got %v", err)
+	}
+}
+
 // TestRowsOfASnapshot: whole records, as the pipeline makes them of a chunk: no
 // event of the log holds the rows, so they have the place where they joined the
 // stream, the time of that, and neither GTID, server, thread nor transaction.

@@ -94,10 +94,13 @@ func (e *Encoder) Heartbeat(millis int64, out format.Emitter) error {
 // transaction: their ordinal is 0, and the tables are numbered as its parts.
 func (e *Encoder) encodeDDL(tx *event.Tx, out format.Emitter) error {
 	ddl := tx.DDL
-	if ddl.Kind != event.DDLTruncate && ddl.Kind != event.DDLDrop || len(ddl.Tables) == 0 || e.cfg.Truncate == "skip" {
+	if ddl.Kind != event.DDLTruncate && ddl.Kind != event.DDLDrop || len(ddl.Tables) == 0 {
 		return nil
 	}
-	if e.cfg.Truncate == "stop" {
+	if e.cfg.Truncate == "skip" {
+		return e.skipTruncate(tx)
+	}
+	if e.cfg.Truncate == "stop" && !ddl.Reread {
 		return resilience.Errorf(resilience.Fatal, "table_truncated", "encode DDL", "%q empties or removes a captured table", ddl.SQL).
 			WithPlace("%s.%s, transaction %s", ddl.Tables[0].Database, ddl.Tables[0].Name, tx.Key).
 			WithHint("empty what was made from its topic, then set truncate to event or skip and start again")
@@ -111,6 +114,20 @@ func (e *Encoder) encodeDDL(tx *event.Tx, out format.Emitter) error {
 	return nil
 }
 
+// skipTruncate leaves op t out. Behind a gap it must not be: rows that were
+// deleted meanwhile would stay for ever.
+func (e *Encoder) skipTruncate(tx *event.Tx) error {
+	if !tx.DDL.Gap {
+		return nil
+	}
+	return resilience.Errorf(resilience.Fatal, "gap_needs_truncate", "encode DDL", "changes were lost, and truncate: skip leaves out what tells it").
+		WithPlace("%s.%s", tx.DDL.Tables[0].Database, tx.DDL.Tables[0].Name).
+		WithHint("set truncate: event in the format and start again; a compacted topic takes no such record: make it anew and %s", resilience.StartOver)
+}
+
+// gapHeader marks op t of a table that is read again because changes were lost.
+var gapHeader = []format.Header{{Key: "cdcd.gap", Value: []byte("true")}}
+
 func (e *Encoder) emitTruncate(tx *event.Tx, i int, out format.Emitter) error {
 	t := &tx.DDL.Tables[i]
 	table := t.Table
@@ -123,5 +140,8 @@ func (e *Encoder) emitTruncate(tx *event.Tx, i int, out format.Emitter) error {
 		return err
 	}
 	e.rec = format.Record{Broadcast: true, Part: uint16(i + 1), Parts: uint16(len(tx.DDL.Tables))}
+	if tx.DDL.Gap {
+		e.rec.Headers = gapHeader
+	}
 	return e.emitRow(&c, out, nil, byte(event.Truncate), nil, nil)
 }

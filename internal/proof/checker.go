@@ -27,6 +27,12 @@ type Change struct {
 	Before, After        map[string]json.RawMessage
 }
 
+// Snapshot tells whether the record comes from the reading of a table: a row, or
+// the truncate that goes before.
+func (c *Change) Snapshot() bool {
+	return c.Op == "r" || c.Op == "t" && strings.HasPrefix(c.TxID, "snapshot:")
+}
+
 // Violation is a promise found broken.
 type Violation struct {
 	Promise string // P1 … P4, as DESIGN names them
@@ -115,12 +121,12 @@ type Rules struct {
 func Check(changes []Change, rules Rules) []Violation {
 	k := &checker{txs: map[string]*seenTx{}, parts: map[string]*seenPartition{}, rules: rules, rows: map[uint64]uint64{}}
 	for i := range changes {
-		if changes[i].Op != "r" {
+		if !changes[i].Snapshot() {
 			k.rows[changes[i].Seq] = max(k.rows[changes[i].Seq], changes[i].Rows)
 		}
 	}
 	for i := range changes {
-		if changes[i].Op == "r" {
+		if changes[i].Snapshot() {
 			k.read(&changes[i])
 		} else {
 			k.partition(&changes[i])

@@ -39,7 +39,7 @@ func TestReadsThatFailByName(t *testing.T) {
 		c.failsToRead(source.ChunkRequest{Database: db, Table: "gone"}, resilience.Fatal, source.CodeNoTable)
 		c.failsToRead(source.ChunkRequest{Database: db, Table: "T"}, resilience.Fatal, source.CodeNoTable)
 		c.failsToRead(source.ChunkRequest{Database: "nowhere", Table: "t"}, resilience.Fatal, source.CodeNoTable)
-		c.failsToRead(source.ChunkRequest{Database: db, Table: "keyless"}, resilience.Fatal, "snapshot_no_key")
+		c.failsToRead(source.ChunkRequest{Database: db, Table: "keyless"}, resilience.Fatal, source.CodeNoKey)
 		c.failsToRead(source.ChunkRequest{Database: db, Table: "spots"}, resilience.Fatal, "unsupported_column_type")
 		c.failsToRead(source.ChunkRequest{Database: db, Table: "sjis"}, resilience.Fatal, "unsupported_charset")
 		for _, where := range []string{"nonsense = 1", "id = ", "id = 1) OR (1 = 1", "id = 1; DROP TABLE t", "id IN (SELECT"} {

@@ -39,13 +39,21 @@ func doubtsOf(t *event.Table) (list []doubt) {
 // proveLabels settles the doubts that the rows of a chunk depend on and returns
 // the definition with the labels as they are.
 func (r *chunkReader) proveLabels(ctx context.Context, q *session, d *definition, query *chunkQuery, rows *chunkRows) (*definition, error) {
-	used, err := d.doubtsIn(rows)
-	if err != nil || len(used) == 0 {
+	used, err := d.doubtsIn(rows.bodies, map[doubt]bool{})
+	if err != nil {
 		return d, err
+	}
+	return r.prove(ctx, q, d, query, rows.last, used)
+}
+
+// prove settles doubts.
+func (r *chunkReader) prove(ctx context.Context, q *session, d *definition, query *chunkQuery, last []byte, used []doubt) (*definition, error) {
+	if len(used) == 0 {
+		return d, nil
 	}
 	proven := map[doubt]string{}
 	for _, x := range used {
-		label, found, err := q.labelInUse(ctx, d, query, rows.last, x)
+		label, found, err := q.labelInUse(ctx, d, query, last, x)
 		if err != nil {
 			return d, err
 		}
@@ -58,10 +66,9 @@ func (r *chunkReader) proveLabels(ctx context.Context, q *session, d *definition
 	return r.source.definitions.learn(d, proven), nil
 }
 
-// doubtsIn are the doubts whose label stands in a row.
-func (d *definition) doubtsIn(rows *chunkRows) (used []doubt, err error) {
-	seen := map[doubt]bool{}
-	for _, raw := range rows.bodies {
+// doubtsIn are the doubts whose label stands in a row and was not seen before.
+func (d *definition) doubtsIn(bodies []event.RawRows, seen map[doubt]bool) (used []doubt, err error) {
+	for _, raw := range bodies {
 		for off := 0; off < len(raw.Body); {
 			row, next := chunkRow(raw.Body, off)
 			off = next
@@ -106,8 +113,10 @@ func (q *session) labelInUse(ctx context.Context, d *definition, query *chunkQue
 	if column.Type == event.TypeSet {
 		one.where = fmt.Sprintf("CAST(%s AS UNSIGNED) & %d", name, uint64(1)<<x.label)
 	}
-	if one.until, err = d.placeOf(last, query); err != nil {
-		return "", false, err
+	if query.index != nil {
+		if one.until, err = d.placeOf(last, query); err != nil {
+			return "", false, err
+		}
 	}
 	r, err := q.row(ctx, one.sql())
 	if err != nil || r == nil {

@@ -9,11 +9,11 @@ import (
 type chunkQuery struct {
 	table  string // quoted, with its database
 	fields string
-	index  *tableIndex
-	after  []string // literals of the last key before the chunk; nil at the start
-	until  []string // literals of the largest key wanted; nil for no bound
+	index  *tableIndex // nil: all rows, in no order
+	after  []string    // literals of the last key before the chunk; nil at the start
+	until  []string    // literals of the largest key wanted; nil for no bound
 	where  string
-	limit  int
+	limit  int // 0: none
 	skip   int // rows before the first
 }
 
@@ -35,13 +35,18 @@ func (q *chunkQuery) sql() string {
 		conditions = append(conditions, "("+q.where+"\n)")
 	}
 	var b strings.Builder
-	b.WriteString("SELECT " + q.fields + " FROM " + q.table + " FORCE INDEX (" + quoteName(q.index.name) + ")")
+	b.WriteString("SELECT " + q.fields + " FROM " + q.table)
+	if q.index != nil {
+		b.WriteString(" FORCE INDEX (" + quoteName(q.index.name) + ")")
+	}
 	for i, c := range conditions {
 		b.WriteString([]string{" WHERE ", " AND "}[min(i, 1)] + c)
 	}
-	b.WriteString(" ORDER BY " + q.index.order(min(fixed, len(q.index.columns)-1), false) + " LIMIT " + strconv.Itoa(q.limit))
-	if q.skip > 0 {
-		b.WriteString(" OFFSET " + strconv.Itoa(q.skip))
+	if q.index != nil {
+		b.WriteString(" ORDER BY " + q.index.order(min(fixed, len(q.index.columns)-1), false))
+	}
+	if q.limit > 0 {
+		b.WriteString(" LIMIT " + strconv.Itoa(q.limit))
 	}
 	return b.String()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	mysqlerr "github.com/go-mysql-org/go-mysql/mysql"
 
@@ -35,11 +36,9 @@ func (r *chunkReader) connected(ctx context.Context, seen *event.Position) (*ses
 // session: values as the log has them, the isolation, and an end to statements
 // that take too long. Global settings that change results are undone.
 func (q *session) prepareChunks(ctx context.Context, seen *event.Position) error {
-	identity, limit := "SELECT @@global.server_uuid, @@global.gtid_mode, CURRENT_USER()", "max_execution_time = %d"
-	timeout := q.source.cfg.QueryTimeout.Milliseconds()
+	identity, own := "SELECT @@global.server_uuid, @@global.gtid_mode, CURRENT_USER()", ""
 	if q.flavor == event.MariaDB {
-		identity, limit = "SELECT CONCAT('server_id ', @@global.server_id), 'ON', CURRENT_USER()", "query_cache_type = OFF, max_statement_time = %d"
-		timeout = (timeout + 999) / 1000
+		identity, own = "SELECT CONCAT('server_id ', @@global.server_id), 'ON', CURRENT_USER()", "query_cache_type = OFF, "
 	}
 	r, err := q.row(ctx, identity)
 	if err != nil {
@@ -57,7 +56,7 @@ func (q *session) prepareChunks(ctx context.Context, seen *event.Position) error
 	for _, set := range []string{
 		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 		"SET SESSION autocommit = 1, time_zone = '+00:00', sql_mode = 'ALLOW_INVALID_DATES', character_set_results = NULL, " +
-			"sql_select_limit = 18446744073709551615, sql_big_selects = 1, " + fmt.Sprintf(limit, timeout),
+			"sql_select_limit = 18446744073709551615, sql_big_selects = 1, " + own + q.statementLimit(q.source.cfg.QueryTimeout),
 	} {
 		if _, err := q.ask(ctx, set); err != nil {
 			return err
@@ -66,13 +65,25 @@ func (q *session) prepareChunks(ctx context.Context, seen *event.Position) error
 	return q.showHiddenKeys(ctx)
 }
 
+// statementLimit sets, as a part of SET SESSION, how long a SELECT may take; 0: any time.
+func (q *session) statementLimit(d time.Duration) string {
+	if q.flavor == event.MariaDB {
+		return fmt.Sprintf("max_statement_time = %d", (d.Milliseconds()+999)/1000)
+	}
+	return fmt.Sprintf("max_execution_time = %d", d.Milliseconds())
+}
+
 // definitionTries is how often a table's definition is looked up for one chunk
 // while it changes.
 const definitionTries = 3
 
-// read reads one chunk on a connection. The view comes first: what it shows
+// readFunc reads rows of a table on a connection on which a view is open, and
+// ends that.
+type readFunc func(ctx context.Context, q *session, req *source.ChunkRequest, t *readTable) (source.Chunk, error)
+
+// read reads rows on a connection. The view comes first: what it shows
 // includes every change of the table's definition up to there.
-func (r *chunkReader) read(ctx context.Context, q *session, req *source.ChunkRequest) (source.Chunk, error) {
+func (r *chunkReader) read(ctx context.Context, q *session, req *source.ChunkRequest, read readFunc) (source.Chunk, error) {
 	for try := 1; ; try++ {
 		if err := q.view(ctx, &req.Seen); err != nil {
 			return source.Chunk{}, err
@@ -81,7 +92,7 @@ func (r *chunkReader) read(ctx context.Context, q *session, req *source.ChunkReq
 		if err != nil {
 			return source.Chunk{}, err
 		}
-		chunk, err := r.chunk(ctx, q, req, t)
+		chunk, err := read(ctx, q, req, t)
 		if err == nil || !isStale(err) {
 			return chunk, err
 		}
@@ -215,8 +226,8 @@ func chunkQueryFor(req *source.ChunkRequest, t *readTable) (*chunkQuery, []int, 
 		}
 	}
 	if x == nil {
-		return nil, nil, resilience.Errorf(resilience.Fatal, codeNoKey, opReadChunk, "the table has neither a primary key nor a unique key whose columns are whole and NOT NULL").
-			WithPlace("%s.%s", req.Database, req.Table).WithHint("ALTER TABLE ... ADD PRIMARY KEY, or leave the table out: snapshot: {exclude: [%s.%s]}", req.Database, req.Table)
+		return nil, nil, resilience.Errorf(resilience.Fatal, source.CodeNoKey, opReadChunk, "the table has neither a primary key nor a unique key whose columns are whole and NOT NULL").
+			WithPlace("%s.%s", req.Database, req.Table).WithHint("resume: a table without a key is read as a whole")
 	}
 	key := d.indexesOf(x.names())
 	query := &chunkQuery{

@@ -22,6 +22,8 @@ type chunkRows struct {
 	last   []byte // the last row; of a filtered scan, where it ended
 	all    bool   // nothing is left behind them
 	broken bool   // so much more came that the connection is given up
+	// take gets the bodies as soon as they are full; nil: they are kept.
+	take func(event.RawRows) error
 }
 
 const comStmtExecute = 0x17
@@ -33,21 +35,27 @@ func (q *session) selectRows(ctx context.Context, d *definition, sql string, buf
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
 	defer cancel()
 	guard := interruptOn(ctx, q.Conn.Conn.Conn)
-	rows, err := q.execute(d, sql, bufferSize, maxBytes)
-	if !guard() && err == nil {
+	rows, err := q.execute(d, sql, bufferSize, maxBytes, nil)
+	return rows, selectError(ctx, guard(), err)
+}
+
+// selectError is the error of a SELECT that was, or was not, in time.
+func selectError(ctx context.Context, inTime bool, err error) error {
+	if !inTime && err == nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil && ctx.Err() != nil {
 		err = resilience.Errorf(resilience.Transient, "source_slow", opReadChunk, "%w", context.Cause(ctx))
 	}
-	return rows, err
+	return err
 }
 
 // queryGrace is how much longer than the server we wait for it to give up a
 // statement that takes too long.
 const queryGrace = 5 * time.Second
 
-func (q *session) execute(d *definition, sql string, bufferSize, maxBytes int) (rows chunkRows, err error) {
+func (q *session) execute(d *definition, sql string, bufferSize, maxBytes int, take func(event.RawRows) error) (rows chunkRows, err error) {
+	rows.take = take
 	stmt, err := q.Prepare(sql)
 	if err != nil {
 		return rows, err
@@ -100,7 +108,7 @@ func (rows *chunkRows) read(b *rowBuffer, maxBytes int) error {
 			rows.all = !b.dropping
 			b.pos -= packetHeader + len(p)
 			b.cut()
-			return nil
+			return rows.handOver(b)
 		case b.dropping:
 			if dropped += len(p); dropped > dropAtMost {
 				rows.broken = true
@@ -114,8 +122,25 @@ func (rows *chunkRows) read(b *rowBuffer, maxBytes int) error {
 			if rows.bytes >= maxBytes {
 				b.drop()
 			}
+			if err := rows.handOver(b); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// handOver gives away the bodies that are full, where somebody takes them.
+func (rows *chunkRows) handOver(b *rowBuffer) error {
+	if rows.take == nil {
+		return nil
+	}
+	for _, body := range b.bodies {
+		if err := rows.take(body); err != nil {
+			return err
+		}
+	}
+	b.bodies = b.bodies[:0]
+	return nil
 }
 
 // readFields reads the head of a result and checks that it is of the form that

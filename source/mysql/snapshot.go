@@ -16,7 +16,6 @@ import (
 const (
 	opReadChunk        = "read table"
 	codeNeedsGTID      = "snapshot_needs_gtid"
-	codeNoKey          = "snapshot_no_key"
 	codeCondition      = "snapshot_condition"
 	codeDefinition     = "snapshot_definition"
 	codeChunkMalformed = "malformed_row"
@@ -264,11 +263,16 @@ func (r *chunkReader) Running(ctx context.Context) (int, error) {
 
 // Read implements source.ChunkReader.
 func (r *chunkReader) Read(ctx context.Context, req source.ChunkRequest) (source.Chunk, error) {
+	return r.attempt(ctx, &req, r.chunk)
+}
+
+// attempt reads on a connection, which does not outlive an error.
+func (r *chunkReader) attempt(ctx context.Context, req *source.ChunkRequest, read readFunc) (source.Chunk, error) {
 	q, err := r.connected(ctx, &req.Seen)
 	if err != nil {
 		return source.Chunk{}, err
 	}
-	chunk, err := r.read(ctx, q, &req)
+	chunk, err := r.read(ctx, q, req, read)
 	if err == nil {
 		r.source.worked = true
 		return chunk, nil
