@@ -77,7 +77,7 @@ func assembleLine(l *linePlan, d parts) (line, error) {
 		Source:  mysql.New(*l.source, d.installation, l.Name),
 		Encoder: d.encoders,
 		Sink: l.sink.open(sinkDeps{
-			installation: d.installation, pipeline: l.Name, json: l.format.json, out: d.out, metrics: d.sinkMetrics,
+			installation: d.installation, pipeline: l.Name, json: l.format.json, out: d.out, metrics: d.sinkMetrics, log: d.log,
 		}),
 		Store:    d.store,
 		Observer: d.observer,

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"slices"
 
 	"github.com/cdcd-io/cdcd/format/debezium"
@@ -36,6 +37,7 @@ type sinkDeps struct {
 	json                   bool         // keys and values are JSON
 	out                    io.Writer    // standard output
 	metrics                *sinkMetrics // nil where nobody counts
+	log                    *slog.Logger // nil where nobody reads it
 }
 
 func sinkKinds() []string {
@@ -74,8 +76,25 @@ func kafkaSink(decode func(any)) sinkSpec {
 	return sinkSpec{topic: c.Topic, shared: c.TransactionalID == "", keyOnly: c.KeyOnly(), open: func(d sinkDeps) sink.Sink {
 		own := c.Config
 		own.Installation, own.Pipeline = d.installation, d.pipeline
-		return kafka.New(own, kafka.Options{Observer: d.metrics.kafka(d.pipeline)})
+		return kafka.New(own, kafka.Options{Observer: d.kafkaObserver()})
 	}}
+}
+
+// kafkaObserver counts what the sink does and tells of what a person should see.
+func (d sinkDeps) kafkaObserver() kafka.Observer {
+	o := d.metrics.kafka(d.pipeline)
+	if d.log == nil {
+		return o
+	}
+	count := o.Settled
+	o.Settled = func(s kafka.Settlement) {
+		d.log.Warn("ending a transaction that the brokers forgot", "pipeline", d.pipeline,
+			"commit", s.Committed, "abort", s.Aborted, "because", s.Reason)
+		if count != nil {
+			count(s)
+		}
+	}
+	return o
 }
 
 func fileSink(decode func(any)) sinkSpec {

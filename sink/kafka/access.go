@@ -138,11 +138,8 @@ func (c *cluster) denied(err error, topic string) error {
 // topicRights are all operations that we do on a topic, so that one command is
 // enough. Write and Read include Describe.
 func (c *cluster) topicRights(topic string) []string {
-	rights := []string{"Write", "DescribeConfigs"}
-	if topic == c.cfg.checkpointTopic() {
-		return append(rights, "Read", "Create")
-	}
-	if c.cfg.CreateTopics.Enabled {
+	rights := []string{"Read", "Write", "DescribeConfigs"}
+	if topic == c.cfg.checkpointTopic() || c.cfg.CreateTopics.Enabled {
 		rights = append(rights, "Create")
 	}
 	return rights

@@ -30,12 +30,15 @@ func (l *line) confirm(ctx context.Context, parts []*partition) error {
 		if err != nil || len(left) == 0 {
 			return classify(err, "confirm transaction", l.producer.id)
 		}
-		open, err := l.stillOpen(ctx, left, until)
+		why, err := l.findMarkers(ctx, left, until)
 		if err != nil || len(until) == 0 {
 			return err
 		}
-		if ctx.Err() != nil || open && time.Since(began) > forgetDelay {
-			return l.undecided(left[0])
+		if why != nil && time.Since(began) > forgetDelay {
+			return why
+		}
+		if ctx.Err() != nil {
+			return undecided(left[0])
 		}
 	}
 }
@@ -71,22 +74,24 @@ func (l *line) ends(ctx context.Context, parts []*partition) map[place]int64 {
 	return until
 }
 
-// stillOpen looks for our markers in partitions whose stable offset stands, and
-// removes those from until in which there is one. open says that one is missing
-// for certain.
-func (l *line) stillOpen(ctx context.Context, left []place, until map[place]int64) (open bool, err error) {
+// findMarkers looks for our markers in partitions whose stable offset stands,
+// and removes those from until in which there is one. why says of one that
+// answers what is wrong with it.
+func (l *line) findMarkers(ctx context.Context, left []place, until map[place]int64) (why, err error) {
 	for _, at := range left {
 		h, err := l.hangAt(ctx, at)
 		switch {
 		case err == nil && h == nil:
 			delete(until, at)
 		case err == nil:
-			open = true
-		case verdictOf(err) == stop && !errors.Is(err, errUnreadable):
-			return false, classify(err, "confirm transaction", at.String())
+			why = undecided(at)
+		case errors.Is(err, errUnreadable):
+			why = classify(err, "confirm transaction", at.String())
+		case verdictOf(err) == stop:
+			return nil, classify(err, "confirm transaction", at.String())
 		}
 	}
-	return open, nil
+	return why, nil
 }
 
 func (l *line) hangAt(ctx context.Context, at place) (*hang, error) {
@@ -102,11 +107,10 @@ func (l *line) hangAt(ctx context.Context, at place) (*hang, error) {
 }
 
 // undecided ends the line: Connect finds out and settles it.
-func (l *line) undecided(at place) error {
+func undecided(at place) error {
 	return resilience.Errorf(resilience.Transient, "transaction_undecided", "confirm transaction",
-		"the last transaction in this partition is neither committed nor aborted").WithPlace("%s", at).
-		WithHint("the brokers of the partition are down or forgot the transaction; cdcd connects anew and ends it. " +
-			"If others write transactions to the topic too, allow this user READ on it: only then can ours be told from theirs")
+		"it cannot be seen that the last transaction in this partition is committed or aborted").WithPlace("%s", at).
+		WithHint("the brokers of the partition are down, or forgot to end it: then it is ended as soon as cdcd is connected anew")
 }
 
 // suspect has the next Connect look at the topics, whatever it knows of them.

@@ -168,6 +168,10 @@ func (e *examination) dataTopic(ctx context.Context, ts *topics, name string) {
 	if m == nil || !e.may(m, kafka.ACLOperationTypeWrite) {
 		return
 	}
+	if !allowed(m, kafka.ACLOperationTypeRead) {
+		e.add(resilience.Warning, "topic_unreadable", e.l.cluster.grant("topic", name, "Read"),
+			"topic %s may not be read: a transaction that brokers forget to end there could not be ended", name)
+	}
 	c, err := e.l.cluster.configs(ctx, kafka.ResourceTypeTopic, name, "cleanup.policy", "retention.ms", "message.timestamp.type", keyInSync)
 	if err != nil {
 		return

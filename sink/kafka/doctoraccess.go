@@ -35,14 +35,19 @@ func (e *examination) problem(err error, op, at string) {
 
 // may adds a finding for a topic on which we lack one of the rights.
 func (e *examination) may(m *meta.ResponseTopic, rights ...kafka.ACLOperationType) bool {
-	const notTold = -1 << 31
 	for _, right := range rights {
-		if m.TopicAuthorizedOperations != notTold && m.TopicAuthorizedOperations&(1<<right) == 0 {
+		if !allowed(m, right) {
 			e.problem(&answer{kafka.TopicAuthorizationFailed, right.String() + " is not allowed"}, "look at topic", m.Name)
 			return false
 		}
 	}
 	return true
+}
+
+// allowed tells whether we have the right, as far as brokers tell.
+func allowed(m *meta.ResponseTopic, right kafka.ACLOperationType) bool {
+	const notTold = -1 << 31
+	return m.TopicAuthorizedOperations == notTold || m.TopicAuthorizedOperations&(1<<right) != 0
 }
 
 // couldCreate lets the brokers look at the checkpoint topic as the first start

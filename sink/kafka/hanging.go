@@ -146,7 +146,7 @@ func (l *line) verifyNoted(ctx context.Context, p notedPart) error {
 	case !slices.Contains(l.data, at):
 		return nil // the topic is gone, for everybody
 	case !seen || !clean:
-		return l.undecided(at)
+		return undecided(at)
 	}
 	next := p.Last + 1
 	for {

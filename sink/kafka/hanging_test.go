@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,9 +150,9 @@ func TestForgottenTransactions(t *testing.T) {
 	var rigs []*rig
 	var ends []func()
 	for _, c := range forgottenCases {
-		timeout := time.Minute
+		timeout := 5 * time.Minute
 		if c.name == "aborted by time-out" {
-			timeout = 5 * time.Second
+			timeout = 10 * time.Second
 		}
 		r := b.rig(timeout, where[c.checkpoint][0], where[c.data]...)
 		r.deliver(10, 1)
@@ -196,17 +197,19 @@ var forgottenCases = []forgotten{
 		wantError(t, r.send(12, 1), resilience.Transient, "transaction_undecided")
 		r.goesOn(20, "3/0 "+reasonTold)
 	}},
-	{"aborted by time-out", "away", "both", droppedEnd, func(t *testing.T, b *twoBrokers, r *rig) {
-		r.goesOn(20, "0/3 "+reasonUnseen)
-	}},
 	{"aborted by the successor", "home", "both", succeeded, func(t *testing.T, b *twoBrokers, r *rig) {
 		r.goesOn(20, "0/2 "+reasonUnseen) // met when it needs the partitions
 	}},
-	{"settlement dies on its way", "away", "both", heldEnd, settlementDies},
+	{"settlement dies before each request", "away", "both", heldEnd, settlementDies(testenv.ToServer)},
+	{"settlement dies behind each request", "away", "both", heldEnd, settlementDies(testenv.ToClient)},
 	{"found by at_least_once", "home", "both", heldEnd, func(t *testing.T, b *twoBrokers, r *rig) {
 		r.die()
 		r.cfg.Delivery = AtLeastOnce
 		r.goesOn(20, "2/0 "+reasonStored)
+	}},
+	// The last one: its time begins to run at once.
+	{"aborted by time-out", "away", "both", droppedEnd, func(t *testing.T, b *twoBrokers, r *rig) {
+		r.goesOn(20, "0/3 "+reasonUnseen)
 	}},
 }
 
@@ -259,17 +262,55 @@ func succeeded(b *twoBrokers, r *rig) (end func()) {
 	return r.mustOpen
 }
 
-// settlementDies: the brokers would abort what the dead one had begun to
-// commit; the next one is faster.
-func settlementDies(t *testing.T, b *twoBrokers, r *rig) {
-	r.die()
-	rule := b.proxy.On(&testenv.Rule{Dir: testenv.ToServer, APIKey: testenv.APIKey(testenv.EndTxn), Count: 1, Do: testenv.Cut(0)})
-	wantError(t, r.open(), resilience.Transient, "txn_outcome_unknown")
-	if rule.Reached() != 1 {
-		t.Fatal("the settlement did not begin")
+// settlementDies: process after process dies at the next of the requests that
+// change something, or at its reply. The brokers would abort what a dead one had
+// begun to commit; the next one is faster.
+func settlementDies(dir testenv.Direction) func(*testing.T, *twoBrokers, *rig) {
+	return func(t *testing.T, b *twoBrokers, r *rig) {
+		r.die()
+		r.cfg.RequestTimeout = 2 * time.Second
+		died := 0
+		for ; died < 40; died++ {
+			wake := b.paralyse(dir, died)
+			err := r.open()
+			wake()
+			if err == nil {
+				break
+			}
+			r.trace("died at %d: %v", died, err)
+			if resilience.ClassOf(err) != resilience.Transient {
+				t.Fatal(err)
+			}
+			r.sink, r.term = nil, r.term+1
+		}
+		if died < 6 || died == 40 {
+			t.Errorf("%d died", died)
+		}
+		r.goesOn(20, r.settlements()...)
+		for _, s := range r.settled {
+			if len(s.Aborted) > 0 {
+				t.Errorf("settled %+v", s)
+			}
+		}
 	}
-	r.sink, r.term, r.settled = nil, r.term+1, nil
-	r.goesOn(20)
+}
+
+// paralyse breaks the connection of every request that changes something, but
+// for the first ones, until wake.
+func (b *twoBrokers) paralyse(dir testenv.Direction, first int) (wake func()) {
+	var seen atomic.Int64
+	changes := []int16{testenv.Produce, testenv.InitProducerID, testenv.AddPartitionsToTxn, testenv.EndTxn}
+	var rules [2]*testenv.Rule
+	for i, p := range b.proxies {
+		rules[i] = p.On(&testenv.Rule{Dir: dir, Do: testenv.Cut(0), Match: func(m testenv.Message) bool {
+			return slices.Contains(changes, m.APIKey) && seen.Add(1) > int64(first)
+		}})
+	}
+	return func() {
+		for i, p := range b.proxies {
+			p.Off(rules[i])
+		}
+	}
 }
 
 // held sends something, and holds its EndTxn until end or drops it.
@@ -316,13 +357,19 @@ func (r *rig) goesOn(to uint64, settled ...string) {
 	r.settledAs(settled...)
 }
 
-// settledAs tells that exactly these settlements were carried out.
-func (r *rig) settledAs(want ...string) {
-	r.t.Helper()
+// settlements are what Connect ended: partitions committed, aborted, and why.
+func (r *rig) settlements() []string {
 	var got []string
 	for _, s := range r.settled {
 		got = append(got, fmt.Sprintf("%d/%d %s", len(s.Committed), len(s.Aborted), s.Reason))
 	}
+	return got
+}
+
+// settledAs tells that exactly these settlements were carried out.
+func (r *rig) settledAs(want ...string) {
+	r.t.Helper()
+	got := r.settlements()
 	if !slices.Equal(got, want) {
 		r.t.Errorf("settled %q, want %q", got, want)
 	}

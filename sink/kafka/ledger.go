@@ -1,8 +1,10 @@
 package kafka
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -65,4 +67,35 @@ func parseLedger(value []byte) (ledger, error) {
 		l[place{name[:i], int32(part)}] = span{s[0], s[1]}
 	}
 	return l, nil
+}
+
+// maxLedgers bounds how many are kept for partitions that stay out of reach.
+const maxLedgers = 64
+
+// dropLedgers has the ledgers of earlier sessions removed with the next
+// position, when nothing can hang any more that they tell of.
+func (l *line) dropLedgers() {
+	var old []session
+	for key := range l.log.values {
+		if s, ok := parseLineKey(key); ok && s != l.producer.session {
+			old = append(old, s)
+		}
+	}
+	slices.SortFunc(old, func(a, b session) int { return cmp.Or(cmp.Compare(a.pid, b.pid), cmp.Compare(a.epoch, b.epoch)) })
+	if !l.seenAll() {
+		old = old[:max(0, len(old)-maxLedgers)]
+	}
+	for _, s := range old {
+		l.pins = append(l.pins, entry{lineKey(s), nil})
+	}
+}
+
+// seenAll tells that Connect saw all partitions that may hold records of ours.
+func (l *line) seenAll() bool {
+	for _, at := range l.data {
+		if !l.clean[at] {
+			return false
+		}
+	}
+	return l.allThere
 }

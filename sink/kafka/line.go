@@ -68,6 +68,7 @@ type line struct {
 	told      bool    // cp was reported as durable
 
 	data     []place        // partitions that may hold records of ours, as of Connect
+	allThere bool           // no topic was missing among them
 	clean    map[place]bool // those that were looked at, and whether all is decided
 	suspects []string       // topics to look at besides those the checkpoint names
 }

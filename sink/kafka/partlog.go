@@ -75,15 +75,15 @@ func (c *cluster) fetchLog(ctx context.Context, at place, from int64, size int32
 	return batches, next, nil
 }
 
-// errUnreadable is wrapped by the refusal to let us read a data topic. Reading
-// takes a right that nothing else needs.
-var errUnreadable = errors.New("records that hang cannot be told from those of others")
+// errUnreadable is wrapped by the refusal to let us read a topic. For most
+// topics that right is needed only when something hangs.
+var errUnreadable = errors.New("it cannot be seen whose transaction is undecided")
 
 func (c *cluster) unreadable(err error, topic string) error {
 	if !errors.Is(err, kafka.TopicAuthorizationFailed) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", errUnreadable, &denial{err, c.grant("topic", topic, append(c.topicRights(topic), "Read")...)})
+	return fmt.Errorf("%w: %w", errUnreadable, c.denied(err, topic))
 }
 
 // onlyPartition is the answer for the one partition that was asked for.

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
@@ -466,8 +467,8 @@ func brokerKilled(t *testing.T, b *realBroker) {
 	stop := make(chan struct{})
 	go func() {
 		defer close(stop)
-		for range 2 {
-			time.Sleep(300 * time.Millisecond)
+		for range 4 {
+			time.Sleep(time.Duration(rand.IntN(700)) * time.Millisecond)
 			if err := b.Kill(); err != nil {
 				t.Error(err)
 			}

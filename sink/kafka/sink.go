@@ -145,6 +145,7 @@ func (s *Sink) connect(ctx context.Context, l *line, cp checkpoint.Checkpoint) (
 	if err := l.restore(cp); err != nil {
 		return none, err
 	}
+	l.dropLedgers()
 	return clone(l.cp), l.claim(ctx)
 }
 

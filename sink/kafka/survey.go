@@ -67,7 +67,7 @@ func (l *line) findData(ctx context.Context, f *facts) error {
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	l.data = l.data[:0]
+	l.data, l.allThere = l.data[:0], true
 	if len(names) == 0 {
 		return nil
 	}
@@ -76,6 +76,7 @@ func (l *line) findData(ctx context.Context, f *facts) error {
 		return err
 	}
 	for _, t := range res.Topics {
+		l.allThere = l.allThere && t.ErrorCode == 0
 		for _, p := range t.Partitions {
 			l.data = append(l.data, place{t.Name, p.PartitionIndex})
 		}
