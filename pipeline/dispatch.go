@@ -93,6 +93,11 @@ func (d *dispatcher) next(ctx context.Context) (*event.Piece, error) {
 	if p, err := d.l.ring.TryNext(); p != nil || err != nil {
 		return p, err
 	}
+	if d.cur != nil && len(d.cur.pieces) > 0 { // rows of chunks, and no change to leave with
+		if err := d.flush(ctx); err != nil {
+			return nil, err
+		}
+	}
 	wait, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if due := d.dueTime(); !due.IsZero() {
