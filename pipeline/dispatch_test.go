@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"testing"
-	"time"
 
 	"github.com/cdcd-io/cdcd/checkpoint"
 	"github.com/cdcd-io/cdcd/event"
@@ -15,7 +14,6 @@ import (
 // snapshot leave at once, not after the idle interval.
 func TestRowsOfChunksDoNotWait(t *testing.T) {
 	f := newFixture(t)
-	f.cfg.IdleInterval = time.Hour
 	p, err := New(f.cfg, Deps{Source: f.src, Sink: f.dst, Store: f.dst, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
