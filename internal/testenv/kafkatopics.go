@@ -22,7 +22,8 @@ type Topic struct {
 	Config     map[string]string
 }
 
-// CreateTopics makes topics and returns when every partition has a leader.
+// CreateTopics makes topics and returns when every partition has a leader that
+// knows it.
 func (k *Kafka) CreateTopics(ctx context.Context, topics ...Topic) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, requestLimit, fmt.Errorf("not done after %v", requestLimit))
 	defer cancel()
@@ -72,6 +73,29 @@ func haveLeaders(ctx context.Context, c *kafka.Client, topics []Topic) error {
 		}
 		if t.Error != nil || len(t.Partitions) == 0 {
 			return errors.Join(fmt.Errorf("topic %s has no partitions yet", t.Name), t.Error)
+		}
+	}
+	return leadersKnow(ctx, c, meta.Topics)
+}
+
+// leadersKnow asks the leaders themselves: the cluster's metadata name a leader
+// some milliseconds before it takes the part.
+func leadersKnow(ctx context.Context, c *kafka.Client, topics []kafka.Topic) error {
+	ask := map[string][]kafka.OffsetRequest{}
+	for _, t := range topics {
+		for _, p := range t.Partitions {
+			ask[t.Name] = append(ask[t.Name], kafka.LastOffsetOf(p.ID))
+		}
+	}
+	response, err := c.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: ask})
+	if err != nil {
+		return err
+	}
+	for name, partitions := range response.Topics {
+		for _, p := range partitions {
+			if p.Error != nil {
+				return fmt.Errorf("partition %d of %s: %w", p.Partition, name, p.Error)
+			}
 		}
 	}
 	return nil
