@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -49,6 +50,37 @@ func (q *chunkQuery) sql() string {
 		b.WriteString(" LIMIT " + strconv.Itoa(q.limit))
 	}
 	return b.String()
+}
+
+// oneInteger reports whether the far bound is that of a key of one integer.
+func (q *chunkQuery) oneInteger(d *definition) bool {
+	if len(q.until) != 1 || q.index.columns[0].labels > 0 || !integerLiteral.MatchString(q.until[0]) {
+		return false
+	}
+	key := d.indexesOf(q.index.names())
+	return fits(d.table.Columns[key[0]].Type, atInt)
+}
+
+var integerLiteral = regexp.MustCompile(`^-?[0-9]+$`)
+
+// passes reports whether a key of one integer lies behind the far bound.
+func (q *chunkQuery) passes(key string) bool {
+	if q.index.columns[0].descending {
+		return lessInteger(key, q.until[0])
+	}
+	return lessInteger(q.until[0], key)
+}
+
+// lessInteger compares decimal numbers of any size without leading zeros.
+func lessInteger(a, b string) bool {
+	negative := strings.HasPrefix(a, "-")
+	switch {
+	case negative != strings.HasPrefix(b, "-"):
+		return negative
+	case negative:
+		a, b = b[1:], a[1:]
+	}
+	return len(a) < len(b) || len(a) == len(b) && a < b
 }
 
 // bound is one side of a chunk: keys behind a place, or those up to it.

@@ -187,12 +187,32 @@ func (q *session) scan(ctx context.Context, t *readTable, query *chunkQuery, max
 	if query.where != "" {
 		return q.scanFiltered(ctx, t, query, maxBytes)
 	}
-	rows, err = q.selectRows(ctx, t.definition, query.sql(), chunkBody, maxBytes)
+	rows, err = q.scanBounded(ctx, t.definition, query, maxBytes)
 	rows.all = rows.all && rows.count < query.limit
 	if rows.count > 0 {
 		t.rowSize = rows.bytes / rows.count
 	}
 	return rows, err
+}
+
+// scanBounded leaves the far bound out where the last row tells whether it was
+// passed: the server compares every row with it, which takes a fifth of its time.
+// A chunk that passes it, the table's last as a rule, is read again within it.
+func (q *session) scanBounded(ctx context.Context, d *definition, query *chunkQuery, maxBytes int) (chunkRows, error) {
+	if !query.oneInteger(d) {
+		return q.selectRows(ctx, d, query.sql(), chunkBody, maxBytes)
+	}
+	open := *query
+	open.until = nil
+	rows, err := q.selectRows(ctx, d, open.sql(), chunkBody, maxBytes)
+	if err != nil || rows.count == 0 || rows.broken {
+		return rows, err
+	}
+	last, err := d.cursorAt(rows.last, d.indexesOf(query.index.names()))
+	if err != nil || !query.passes(last.At[0][1:]) {
+		return rows, err
+	}
+	return q.selectRows(ctx, d, query.sql(), chunkBody, maxBytes)
 }
 
 // high ends the view and returns where the log ends after it.
@@ -284,13 +304,12 @@ func (d *definition) fieldList() string {
 }
 
 // limit is how many rows are asked for: so many that rows of the size last seen
-// fill the bytes wanted, and a quarter more.
+// fill the bytes wanted. What came beyond them would have been sent for nothing.
 func (t *readTable) limit(req *source.ChunkRequest) int {
 	if t.rowSize <= 0 {
 		return req.Rows
 	}
-	n := req.Bytes/t.rowSize + 1
-	return max(1, min(req.Rows, n+n/4))
+	return max(1, min(req.Rows, req.Bytes/t.rowSize+1))
 }
 
 // largestKey is the place of the table's last row, nil when it is empty.
