@@ -34,6 +34,9 @@ func cdcd(ctx context.Context, t target, dst sink.Sink) (counts, error) {
 	if os.Getenv("GOMEMLIMIT") == "" { // as the daemon does
 		debug.SetMemoryLimit(pipeline.MemoryLimit(cfg))
 	}
+	if t.Snapshot != "" {
+		cfg.Snapshot.Mode, cfg.Snapshot.MaxRowsPerSecond = t.Snapshot, t.SnapshotRate
+	}
 	var rows, raw atomic.Int64
 	p, err := pipeline.New(cfg, pipeline.Deps{
 		Source: t.source(), Sink: dst, Store: store,
@@ -52,11 +55,11 @@ func cdcd(ctx context.Context, t target, dst sink.Sink) (counts, error) {
 	soft, stop := context.WithCancel(ctx)
 	defer stop()
 	store.reached = func(cp checkpoint.Checkpoint) {
-		if cp.Position.GTIDs.String() == t.EndGTIDs {
+		if t.EndGTIDs != "" && cp.Position.GTIDs.String() == t.EndGTIDs {
 			stop()
 		}
 	}
-	if t.EndGTIDs == "" {
+	if t.EndGTIDs == "" && t.Snapshot != pipeline.SnapshotOnly {
 		go awaitEndOfInput(stop)
 	}
 	err = p.Run(soft, ctx)

@@ -15,6 +15,7 @@ import (
 	"github.com/go-mysql-org/go-mysql/client"
 
 	"github.com/cdcd-io/cdcd/internal/testenv"
+	"github.com/cdcd-io/cdcd/pipeline"
 )
 
 // latency measures how long a committed row takes until the Java consumer has
@@ -24,10 +25,13 @@ type latency struct {
 	name  string // of the result
 	child string // of the measurement that runs the pipeline meanwhile
 	table string
+	// snapshot has the reference table read meanwhile, at so many rows a second.
+	snapshot int
 }
 
 var latencies = []latency{
 	{name: "latency, exactly once", child: "cdcd to Kafka, exactly once"},
+	{name: "latency, exactly once, beside a snapshot", child: "cdcd to Kafka, exactly once", snapshot: latencySnapshot},
 	{name: "latency, at least once", child: "cdcd to Kafka, at least once"},
 }
 
@@ -36,7 +40,9 @@ const (
 	latencyWriters = 4
 	latencyWarmUp  = 5 * time.Second  // written, not counted
 	latencySpan    = 20 * time.Second // counted
-	latencyGrace   = 30 * time.Second // for the last one to arrive
+	// latencySnapshot lets a table of a million rows be read all the time.
+	latencySnapshot = 40_000
+	latencyGrace    = 30 * time.Second // for the last one to arrive
 )
 
 // latencyResult is one line of output. The log holds a commit at some moment
@@ -80,6 +86,9 @@ func (l latency) run(ctx context.Context, s *servers, t target) (latencyResult, 
 	}
 	if err := t.markStart(ctx); err != nil {
 		return latencyResult{}, err
+	}
+	if l.snapshot > 0 {
+		t.Snapshot, t.SnapshotRate = pipeline.SnapshotInitial, l.snapshot
 	}
 	t.EndGTIDs = "" // until we close its input
 	cmd, stop, err := startChild(l.child, t)

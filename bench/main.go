@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 
 	"github.com/cdcd-io/cdcd/internal/testenv"
@@ -41,7 +42,10 @@ type options struct {
 	only, profile string
 }
 
-func (o *options) wants(name string) bool { return o.only == "" || o.only == name }
+// wants reports whether the measurement is to be made. A ratio needs its yardstick too.
+func (o *options) wants(name string) bool {
+	return o.only == "" || o.only == name || name == selectAll && strings.HasPrefix(o.only, "snapshot ")
+}
 
 // measurements in the order they are made; the first two are the yardstick.
 var measurements = []struct {
@@ -50,6 +54,7 @@ var measurements = []struct {
 }{
 	{"go-mysql framing", func(ctx context.Context, t target) (counts, error) { return goMySQL(ctx, t, false) }},
 	{"go-mysql decoding", func(ctx context.Context, t target) (counts, error) { return goMySQL(ctx, t, true) }},
+	{selectAll, goMySQLSelect},
 	{"cdcd to nowhere", func(ctx context.Context, t target) (counts, error) { return cdcd(ctx, t, &discard{}) }},
 	{"cdcd to file", toFile},
 	{"cdcd to Kafka, exactly once", exactlyOnce},
@@ -101,6 +106,9 @@ func measureAll(ctx context.Context, s *servers, t target, o *options) error {
 	if err := measureThroughput(t, o, out); err != nil {
 		return err
 	}
+	if err := measureSnapshots(ctx, t, o, out); err != nil {
+		return err
+	}
 	for _, l := range latencies {
 		for i := 0; i < o.repeat && o.wants(l.name); i++ {
 			l.table = fmt.Sprintf("latency_%d", time.Now().UnixNano()) // and so a topic of its own
@@ -126,7 +134,7 @@ func measureAll(ctx context.Context, s *servers, t target, o *options) error {
 func measureThroughput(t target, o *options, out *json.Encoder) error {
 	var framing, decoding result
 	for _, m := range measurements {
-		for i := 0; i < o.repeat && o.wants(m.name); i++ {
+		for i := 0; i < o.repeat && o.wants(m.name) && m.name != selectAll; i++ {
 			r, err := measure(m.name, t)
 			if err != nil {
 				return err

@@ -15,6 +15,8 @@ type target struct {
 	StartOffset, EndOffset       uint64
 	EndGTIDs                     string // "": no end, see cdcd
 	Checkpoint                   []byte // of the start
+	Snapshot                     string // mode of the snapshot, "" for never
+	SnapshotRate                 int    // rows a second, 0 for as many as there come
 	Kafka                        string
 	Dir                          string
 	Profile                      string // folder for CPU profiles, "" for none
@@ -37,6 +39,7 @@ type result struct {
 	PeakRSSMiB      float64 `json:"peak_rss_mib"`
 	RatioToFraming  float64 `json:"time_ratio_to_framing,omitempty"`
 	RatioToDecoding float64 `json:"cpu_ratio_to_decoding,omitempty"`
+	RateToSelect    float64 `json:"rate_ratio_to_select,omitempty"`
 }
 
 // measure runs one measurement in a process of its own.

@@ -61,9 +61,11 @@ func (s *servers) writeLog(ctx context.Context, t *target, scale float64) error 
 	return t.markEnd(ctx, s.db)
 }
 
+func (t *target) addr() string { return net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port))) }
+
 func (t *target) source() *mysql.Source {
 	cfg := mysql.DefaultConfig()
-	cfg.Hosts, cfg.User, cfg.Password = []string{net.JoinHostPort(t.Host, strconv.Itoa(int(t.Port)))}, t.User, t.Password
+	cfg.Hosts, cfg.User, cfg.Password = []string{t.addr()}, t.User, t.Password
 	cfg.Tables.Include = []string{"sbtest.*"}
 	return mysql.New(cfg, "bench", "bench")
 }

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/cdcd-io/cdcd/pipeline"
+)
+
+// selectAll is the yardstick of snapshots: all rows of the table in one SELECT.
+const selectAll = "SELECT to nowhere"
+
+// snapshots are the measurements of the table that the reference log leaves
+// behind, read from the log's end: no change comes meanwhile. Name is that of the
+// result, child that of the measurement.
+var snapshots = []struct{ name, child string }{
+	{selectAll, selectAll},
+	{"snapshot to nowhere", "cdcd to nowhere"},
+	{"snapshot to Kafka, exactly once", "cdcd to Kafka, exactly once"},
+}
+
+// goMySQLSelect reads the table row by row with the client that cdcd uses too.
+func goMySQLSelect(ctx context.Context, t target) (c counts, err error) {
+	conn, err := load{addr: t.addr(), user: t.User, password: t.Password}.connect(ctx, "sbtest")
+	if err != nil {
+		return c, err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	var result mysql.Result
+	err = conn.ExecuteSelectStreaming("SELECT * FROM sbtest1", &result, func(row []mysql.FieldValue) error {
+		c.Rows++
+		for i := range row {
+			c.Bytes += int64(len(row[i].AsString()))
+		}
+		return nil
+	}, nil)
+	return c, err
+}
+
+func measureSnapshots(ctx context.Context, t target, o *options, out *json.Encoder) error {
+	if err := t.markStart(ctx); err != nil {
+		return err
+	}
+	t.EndGTIDs, t.Snapshot = "", pipeline.SnapshotOnly
+	var yardstick result
+	for _, m := range snapshots {
+		for i := 0; i < o.repeat && o.wants(m.name); i++ {
+			r, err := measure(m.child, t)
+			if err != nil {
+				return err
+			}
+			r.Name = m.name
+			if m.name == selectAll {
+				yardstick = r
+			} else if yardstick.RowsPerSecond > 0 {
+				r.RateToSelect = r.RowsPerSecond / yardstick.RowsPerSecond
+			}
+			if err := out.Encode(r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
