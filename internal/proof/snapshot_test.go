@@ -106,3 +106,21 @@ func TestSnapshotKilled(t *testing.T) {
 		t.Errorf("rows were read by %d processes only", j.ReadBy)
 	}
 }
+
+// TestSnapshotAtLeastOnce: without transactions rows may come again after a
+// kill, but none is lost and none is stale in the end.
+func TestSnapshotAtLeastOnce(t *testing.T) {
+	r, ctx := snapshotRig(t, RigOptions{Delivery: "at_least_once"})
+	r.slowSource(t)
+	r.Load.Writers = 2
+	stop := r.writing(ctx, t)
+	for _, name := range []string{"snapshot.merge", "kafka.produce.after", "send.ack"} {
+		r.killedAt(t, name, 12)
+	}
+	r.mustStart(t)
+	r.mustFinish(ctx, t)
+	stop()
+	if j := r.mustSettle(ctx, t, false); j.Read == 0 {
+		t.Error("no row was read")
+	}
+}
