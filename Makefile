@@ -30,7 +30,7 @@ test: ## everything the project claims, on real servers, with the race detector
 	go test -shuffle=on -timeout 30m ./internal/proof/...
 
 soak: ## the proofs for long: make soak DURATION=2h
-	CDCD_SOAK=$(DURATION) go test -timeout 0 -count=1 -v -run 'Soak' ./internal/proof
+	CDCD_SOAK=$(DURATION) go test -timeout 0 -count=1 -v -run 'Soak' ./internal/proof ./sink/kafka
 
 fuzz: ## every fuzz target for FUZZTIME
 	@for pkg in $$(go list ./...); do \

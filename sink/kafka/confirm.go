@@ -66,7 +66,7 @@ func (l *line) ends(ctx context.Context, parts []*partition) map[place]int64 {
 		}
 		if unknown = rest; len(unknown) > 0 {
 			l.cluster.refresh()
-			if !sleep(ctx, pauseMax) {
+			if !sleep(ctx, failedPause) {
 				break
 			}
 		}

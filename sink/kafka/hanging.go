@@ -140,12 +140,13 @@ func (l *line) finishNote(ctx context.Context, f *facts) error {
 // transaction time-out.
 func (l *line) verifyNoted(ctx context.Context, p notedPart) error {
 	at := p.place()
-	switch clean, seen := l.clean[at]; {
-	case at == l.log.place():
+	if at == l.log.place() {
 		return nil // its records are stored anew
-	case !slices.Contains(l.data, at):
-		return nil // the topic is gone, for everybody
-	case !seen || !clean:
+	}
+	if gone, err := l.gone(ctx, at); gone || err != nil {
+		return err
+	}
+	if !l.clean[at] {
 		return undecided(at)
 	}
 	next := p.Last + 1
@@ -180,6 +181,13 @@ func (l *line) verifyNoted(ctx context.Context, p notedPart) error {
 func (l *line) lookForShown(ctx context.Context, f *facts) error {
 	f.looked = true
 	for _, at := range f.unseen() {
+		gone, err := l.gone(ctx, at)
+		if err != nil {
+			return err
+		}
+		if gone {
+			continue
+		}
 		b, m, err := l.newestOwn(ctx, at)
 		if err != nil && verdictOf(err) == stop {
 			return err
@@ -193,6 +201,16 @@ func (l *line) lookForShown(ctx context.Context, f *facts) error {
 		}
 	}
 	return nil
+}
+
+// gone tells that a partition was deleted, for everybody. A broker that has just
+// started may not know its topic yet.
+func (l *line) gone(ctx context.Context, at place) (bool, error) {
+	if slices.Contains(l.data, at) {
+		return false, nil
+	}
+	m, err := awaitTopic(ctx, l.cluster, at.topic)
+	return err == nil && (m == nil || int(at.part) >= len(m.Partitions)), err
 }
 
 // newestOwn is the last batch of ours in a partition, with the marker behind it.

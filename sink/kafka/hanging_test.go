@@ -283,7 +283,7 @@ func settlementDies(dir testenv.Direction) func(*testing.T, *twoBrokers, *rig) {
 			}
 			r.sink, r.term = nil, r.term+1
 		}
-		if died < 6 || died == 40 {
+		if died < 4 || died == 40 {
 			t.Errorf("%d died", died)
 		}
 		r.goesOn(20, r.settlements()...)

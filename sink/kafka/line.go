@@ -427,7 +427,7 @@ func (l *line) checkDeadline(now time.Time) error {
 	if !l.cfg.exactlyOnce() || len(l.m.group) == 0 || now.Sub(l.m.opened) < limit {
 		return nil
 	}
-	if l.disturbed || l.m.phase != filling || slept > limit/4 {
+	if l.disturbed || l.m.phase != filling || len(l.m.members) == 0 || slept > limit/4 {
 		return resilience.Errorf(resilience.Transient, "transaction_timeout", "deliver",
 			"the brokers did not take the transaction within %s, or this process stood still", limit).
 			WithHint("see the brokers; the position is unchanged")

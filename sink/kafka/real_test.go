@@ -40,6 +40,7 @@ func TestRealBroker(t *testing.T) {
 		{"zombie", zombie},
 		{"transaction ended by time-out", timedOut},
 		{"aborted record newest", abortedNewest},
+		{"others in the topic", othersInTopic},
 		{"mirror ahead", mirrorAhead},
 		{"partition count", partitionCount},
 		{"deleted topic", deletedTopic},
@@ -249,6 +250,44 @@ func abortedNewest(t *testing.T, b *realBroker) {
 		t.Errorf("goes on from %d, want 10", r.cp.Position.Seq)
 	}
 	l.cluster.close()
+}
+
+// othersInTopic: a transaction of somebody else stays open in a topic and holds
+// back the stable offset. Ours are told by their markers.
+func othersInTopic(t *testing.T, b *realBroker) {
+	r := newRig(t, b, nil)
+	r.rows = func(uint64) int { return 30 }
+	r.deliver(10, 1)
+	c, err := newCluster(&r.cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	other := &producer{c: c, id: "other." + r.topics[0], timeout: time.Minute, transactional: true}
+	if err := other.init(testContext(t), noSession); err != nil {
+		t.Fatal(err)
+	}
+	p := &partition{topic: &topic{name: r.topics[0]}, id: 1}
+	if err := other.addPartitions(testContext(t), []*partition{p}); err != nil {
+		t.Fatal(err)
+	}
+	record := encodeEntries(p.topic, time.Now(), []entry{{"k", []byte("not ours")}})
+	record.part = p.id
+	stamp(record.bytes(), other.session.pid, other.session.epoch, 0, true)
+	if err := other.produce(testContext(t), []*batch{record})[0]; err != nil {
+		t.Fatal(err)
+	}
+	r.deliver(20, 1)
+	r.close()
+	r.deliver(30, 1)
+	if len(r.errs) > 0 || len(r.settled) > 0 {
+		t.Errorf("errors %v, settled %+v", r.errs, r.settled)
+	}
+	if err := other.endTxn(testContext(t), false); err != nil {
+		t.Fatal(err)
+	}
+	r.decided()
+	r.check(30)
 }
 
 func mirrorAhead(t *testing.T, b *realBroker) {

@@ -137,6 +137,9 @@ func (l *line) hangIn(ctx context.Context, at place, lso, end int64) (*hang, err
 	return h, nil
 }
 
+// failedPause is between questions to brokers that are down.
+const failedPause = 50 * time.Millisecond
+
 // awaitStable polls until everything before the given offsets is decided, for
 // limit at most, and returns where it is not. Partitions that do not answer
 // count as not decided.
@@ -166,6 +169,7 @@ func (c *cluster) awaitStable(ctx context.Context, until map[place]int64, limit 
 		}
 		if failed {
 			c.refresh()
+			pause = failedPause
 		}
 	}
 }
