@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -202,6 +203,7 @@ var forgottenCases = []forgotten{
 	}},
 	{"settlement dies before each request", "away", "both", heldEnd, settlementDies(testenv.ToServer)},
 	{"settlement dies behind each request", "away", "both", heldEnd, settlementDies(testenv.ToClient)},
+	{"settlement aborted by somebody", "away", "both", heldEnd, settlementAborted},
 	{"found by at_least_once", "home", "both", heldEnd, func(t *testing.T, b *twoBrokers, r *rig) {
 		r.die()
 		r.cfg.Delivery = AtLeastOnce
@@ -293,6 +295,31 @@ func settlementDies(dir testenv.Direction) func(*testing.T, *twoBrokers, *rig) {
 			}
 		}
 	}
+}
+
+// settlementAborted: somebody who knows nothing of notes takes over between the
+// two requests of a settlement. What is lost by that must be told.
+func settlementAborted(t *testing.T, b *twoBrokers, r *rig) {
+	r.die()
+	r.cfg.RequestTimeout = 2 * time.Second
+	b.proxy.On(&testenv.Rule{Dir: testenv.ToServer, APIKey: testenv.APIKey(testenv.EndTxn), Count: 1, Do: testenv.Cut(0)})
+	wantError(t, r.open(), resilience.Transient, "txn_outcome_unknown")
+	c, err := newCluster(&r.cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	stranger := &producer{c: c, id: r.cfg.transactionalID(), timeout: time.Minute}
+	if err := stranger.init(testContext(t), noSession); err != nil {
+		t.Fatal(err)
+	}
+	r.sink, r.term = nil, r.term+1
+	err = r.open()
+	wantError(t, err, resilience.Fatal, "transaction_torn")
+	if want := r.topics[0] + "/1"; !strings.Contains(err.Error(), want) {
+		t.Errorf("it does not name %s: %v", want, err)
+	}
+	r.sink = nil
 }
 
 // paralyse breaks the connection of every request that changes something, but
