@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"encoding/binary"
+	"errors"
 	"testing"
 	"time"
 
@@ -70,10 +71,12 @@ func removeTopic(t *testing.T, b *realBroker, name string) {
 	ctx := testContext(t)
 	for {
 		res, err := client.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{name}})
-		if err != nil {
+		switch {
+		case errors.Is(err, kafka.BrokerNotAvailable): // the client has not heard of the controller yet
+			time.Sleep(20 * time.Millisecond) // its metadata's life
+		case err != nil:
 			t.Fatal(err)
-		}
-		if res.Errors[name] != nil { // unknown by now
+		case res.Errors[name] != nil: // unknown by now
 			return
 		}
 	}
