@@ -20,6 +20,7 @@ type snapshots struct {
 
 	queue   []*tableRead          // to be read, in order
 	covered snapshot.Scope        // to be stored once the queue is done
+	failed  error                 // of a reader, met while a request was handled
 	active  map[string]*tableRead // being read, by name
 	ended   chan tableEnd         // from their goroutines
 	wg      sync.WaitGroup
@@ -72,6 +73,9 @@ func (s *snapshots) run(ctx context.Context) error {
 			}
 		case q := <-s.l.p.requests:
 			q.reply <- s.handle(ctx, q.SnapshotRequest)
+			if s.failed != nil {
+				return s.failed
+			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -332,6 +336,7 @@ func (s *snapshots) stop(ctx context.Context, name string, last func(*tableRead)
 			select {
 			case e := <-s.ended:
 				if err := s.end(e); err != nil {
+					s.failed = err // of another table perhaps: it ends the line
 					return err
 				}
 			case <-ctx.Done():
