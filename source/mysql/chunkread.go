@@ -62,6 +62,9 @@ func (q *session) prepareChunks(ctx context.Context, seen *event.Position) error
 			return err
 		}
 	}
+	if err := q.leaveStatistics(ctx); err != nil {
+		return err
+	}
 	return q.showHiddenKeys(ctx)
 }
 
