@@ -22,6 +22,7 @@ var levels = map[string]int{
 	"source/mysql/binlog":   1,
 	"txbuffer":              1,
 	"checkpoint":            1,
+	"cachekey":              1,
 	"format/debezium":       2,
 	"format/text":           2,
 	"sink":                  2,
