@@ -12,8 +12,17 @@ import (
 )
 
 // windowsAhead is how many chunks of one table may wait for the stream to pass
-// their marks while the next one is read.
-const windowsAhead = 4
+// their marks while the next one is read. A stream that lags must not hold small
+// chunks back: their bytes are what counts, and have a budget of their own. This
+// bounds what a key that the stream touches is looked up in.
+const windowsAhead = 64
+
+// rowCharge is what a row of a chunk in memory is charged beside its bytes: the
+// merger finds rows by their keys once the stream touches one.
+const rowCharge = 64
+
+// leastChunkBytes is the least that a chunk may take, however small its rows were.
+const leastChunkBytes = 64 << 10
 
 // firstChunk is the number of rows a table's first chunk asks for; after it the
 // time a chunk took says how many are right.
@@ -30,12 +39,15 @@ type tableRead struct {
 	after, until []byte           // where the next chunk begins; where the table ended when it was begun
 	where        string           // the condition on the rows
 	rows         int              // to ask for
+	rowSize      int              // bytes of a row in the last chunk; 0 before that
 	prev         *snapshot.Window // of the chunk before; nil behind what has left for good
 	open         int              // windows whose outcome was not taken
 
 	// outcomes gets one for each window. It has room for all there may be, so
 	// dispatch never waits.
 	outcomes chan outcome
+
+	asked time.Time // when the source was last asked how busy it is
 
 	tries int // of a table that is read as a whole, which changed each time
 
@@ -116,27 +128,26 @@ func (t *tableRead) tell() {
 
 // chunk reads one chunk and gives it to the merger.
 func (t *tableRead) chunk(ctx context.Context) (end bool, err error) {
-	limit := int64(t.l.p.cfg.Snapshot.ChunkBytes)
-	if err := t.l.chunks.reserve(ctx, limit); err != nil {
+	bytes, reserved := t.expect()
+	if err := t.l.chunks.reserve(ctx, reserved); err != nil {
 		return false, err
 	}
 	w, err := t.window(ctx)
 	if err != nil {
-		t.l.chunks.adjust(-limit)
+		t.l.chunks.adjust(-reserved)
 		return false, err
 	}
 	failpoint.Hit("snapshot.open")
-	began := time.Now()
 	c, err := t.conn.Read(ctx, source.ChunkRequest{
 		Database: t.info.Database, Table: t.info.Name, Seen: w.Seen, Fresh: w.Fresh,
-		After: t.after, Until: t.until, Where: t.where, Rows: t.rows, Bytes: int(limit),
+		After: t.after, Until: t.until, Where: t.where, Rows: t.rows, Bytes: bytes,
 	})
 	failpoint.Hit("snapshot.read")
-	t.l.chunks.adjust(int64(c.Bytes) - limit)
+	t.l.chunks.adjust(charge(&c) - reserved)
 	if err != nil {
 		return false, errors.Join(err, t.l.calls.post(func() { t.drop(w) }))
 	}
-	t.fit(c.Count, time.Since(began))
+	t.fit(&c)
 	t.l.rate.spend(c.Count, t.l.p.cfg.Snapshot.MaxRowsPerSecond, time.Now())
 	if t.after == nil {
 		t.until = c.Max
@@ -145,14 +156,29 @@ func (t *tableRead) chunk(ctx context.Context) (end bool, err error) {
 	return c.End, t.l.calls.post(func() { t.l.deliver(w, c) })
 }
 
+// expect is how many bytes the next chunk may have, and what is reserved for it:
+// twice what rows like the last ones need, lest small chunks wait for memory that
+// none of them takes.
+func (t *tableRead) expect() (bytes int, reserve int64) {
+	bytes, rows := t.l.p.cfg.Snapshot.ChunkBytes, t.rows
+	if t.rowSize > 0 {
+		bytes = min(bytes, max(leastChunkBytes, 2*rows*t.rowSize))
+		rows = min(rows, bytes/t.rowSize+1)
+	}
+	return bytes, int64(bytes) + int64(rows)*rowCharge
+}
+
+// charge is the memory that a chunk takes until it is merged.
+func charge(c *source.Chunk) int64 { return int64(c.Bytes) + int64(c.Count)*rowCharge }
+
 // deliver gives a chunk to the merger, in the dispatch goroutine.
 func (l *line) deliver(w *snapshot.Window, c source.Chunk) {
 	p := l.reads[w]
 	if p == nil { // given up meanwhile
-		l.chunks.adjust(-int64(c.Bytes))
+		l.chunks.adjust(-charge(&c))
 		return
 	}
-	p.bytes = int64(c.Bytes)
+	p.held = charge(&c)
 	l.merger.Read(w, c)
 }
 
@@ -186,15 +212,19 @@ func (t *tableRead) window(ctx context.Context) (*snapshot.Window, error) {
 	}
 }
 
-// fit sets the number of rows of the next chunk by the time of the last one.
-func (t *tableRead) fit(rows int, took time.Duration) {
-	c := &t.l.p.cfg.Snapshot
-	if rows < t.rows || took <= 0 {
+// fit sets the number of rows of the next chunk by the time that the last one
+// took the source.
+func (t *tableRead) fit(c *source.Chunk) {
+	if c.Count > 0 {
+		t.rowSize = max(1, c.Bytes/c.Count)
+	}
+	if c.Count < t.rows || c.Took <= 0 {
 		return // it was cut by bytes, or by the table's end
 	}
-	want := float64(t.rows) * float64(c.ChunkTime) / float64(took)
+	cfg := &t.l.p.cfg.Snapshot
+	want := float64(t.rows) * float64(cfg.ChunkTime) / float64(c.Took)
 	want = min(want, 4*float64(t.rows)) // a cached page is no measure
-	t.rows = max(1, min(int(want), c.ChunkRows))
+	t.rows = max(1, min(int(want), cfg.ChunkRows))
 }
 
 // settle takes note of what became of the windows. It waits for all of them at

@@ -25,7 +25,7 @@ type merging struct {
 // pending is a window whose outcome is not told yet.
 type pending struct {
 	t     *tableRead
-	bytes int64             // of its chunk, once that was read
+	held  int64             // of the budget, once its chunk was read
 	whole *txbuffer.RowFile // the rows of a table that is read as a whole, once they are read
 }
 
@@ -89,7 +89,7 @@ func (d *dispatcher) decided(ctx context.Context, o *snapshot.Outcome) error {
 	}
 	delete(d.l.reads, o.Window)
 	defer p.close()
-	d.l.chunks.adjust(int64(o.Bytes) - p.bytes)
+	d.l.chunks.adjust(int64(o.Bytes) - p.held)
 	t := p.t
 	if o.Err != nil {
 		return o.Err
@@ -163,7 +163,7 @@ func (m *merging) forget(t *tableRead) {
 		if p.t == t {
 			delete(m.reads, w)
 			m.merger.Drop(w)
-			t.l.chunks.adjust(-p.bytes)
+			t.l.chunks.adjust(-p.held)
 			p.close()
 		}
 	}

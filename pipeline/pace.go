@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// How often a reader that is held back looks again: at what this process knows,
-// and at the source.
+// How often a reader that is held back looks again at what this process knows,
+// and at the source; and how often one that is not asks the source, however
+// small its chunks are.
 const (
 	paceEvery = 50 * time.Millisecond
 	busyEvery = 500 * time.Millisecond
+	askEvery  = 100 * time.Millisecond
 )
 
 // pace holds a reader back before its next chunk: while an operator has paused
@@ -51,12 +53,16 @@ func (t *tableRead) hold(ctx context.Context) (why string, wait time.Duration, e
 	if wait := l.rate.left(time.Now()); wait > 0 {
 		return fmt.Sprintf("%d rows per second are allowed", cfg.MaxRowsPerSecond), wait, nil
 	}
-	if cfg.MaxRunning == 0 {
+	if cfg.MaxRunning == 0 || time.Since(t.asked) < askEvery {
 		return "", 0, nil
 	}
 	running, err := t.conn.Running(ctx)
-	if err != nil || running <= cfg.MaxRunning {
+	if err != nil {
 		return "", 0, err
+	}
+	if running <= cfg.MaxRunning {
+		t.asked = time.Now()
+		return "", 0, nil
 	}
 	return fmt.Sprintf("the source runs %d statements, more than %d", running, cfg.MaxRunning), busyEvery, nil
 }

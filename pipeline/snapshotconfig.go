@@ -28,8 +28,8 @@ type SnapshotConfig struct {
 	// Readers is how many tables are read at once, each on a connection of its
 	// own. Default 2.
 	Readers int `yaml:"readers"`
-	// ChunkTime is how long the read of one chunk should take; the number of its
-	// rows follows from that. Default 200ms.
+	// ChunkTime is how long the source should take to give one chunk; the number
+	// of its rows follows from that. Default 200ms.
 	ChunkTime time.Duration `yaml:"chunk_time"`
 	// ChunkRows and ChunkBytes are the most a chunk holds. Default 50000 rows, 4 MiB.
 	ChunkRows  int `yaml:"chunk_rows"`
@@ -40,8 +40,8 @@ type SnapshotConfig struct {
 	// MaxRunning holds the readers back while the source runs more statements at
 	// once (Threads_running); 0 does not ask. Default 100.
 	MaxRunning int `yaml:"max_running"`
-	// BufferBytes bounds the chunks in memory, TouchedBytes the keys that
-	// changes touch while one chunk is read. Default 32 MiB and 4 MiB.
+	// BufferBytes bounds the chunks in memory (with 64 bytes for each row), TouchedBytes
+	// the keys that changes touch while one chunk is read. Default 32 MiB and 4 MiB.
 	BufferBytes  int64 `yaml:"buffer_bytes"`
 	TouchedBytes int   `yaml:"touched_bytes"`
 }

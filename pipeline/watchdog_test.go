@@ -35,19 +35,19 @@ func TestBudgetGrantsTheHeadOfTheLine(t *testing.T) {
 	if err := b.reserve(t.Context(), 250); err != nil {
 		t.Fatal("larger than the budget, nothing held:", err)
 	}
-	if b.try(1) {
+	if b.try(1) == nil {
 		t.Fatal("granted over the limit")
 	}
 	b.adjust(-200)
-	if !b.try(50) || b.held() != 100 {
+	if b.try(50) != nil || b.held() != 100 {
 		t.Fatalf("held %d", b.held())
 	}
 	b.adjust(30) // turned out larger
-	if b.try(1) {
+	if b.try(1) == nil {
 		t.Fatal("granted while overdrawn")
 	}
 	b.adjust(-130)
-	if !b.try(100) {
+	if b.try(100) != nil {
 		t.Fatal("not granted though it fits")
 	}
 }

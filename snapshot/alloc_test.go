@@ -29,6 +29,13 @@ var windows = map[string]func(m *Merger){
 	"Waiting": func(m *Merger) {
 		m.Read(m.Open("shop", "orders", byID, nil), chunkOf(eventtest.Orders(), 1<<40, row(1, "")))
 	},
+	"WaitingALot": func(m *Merger) {
+		var w *Window
+		for i := range int64(64) {
+			w = m.Open("shop", "orders", byID, w)
+			m.Read(w, chunkOf(eventtest.Orders(), 1<<40, row(i, "")))
+		}
+	},
 }
 
 // TestPassingDoesNotAllocate: not even for touched rows, once their keys are known.

@@ -18,14 +18,14 @@ type chunkRows struct {
 	drops   int
 }
 
-// drop leaves out the row with the key, if there is one.
-func (c *chunkRows) drop(t *table, r *event.RowReader, key []byte) error {
+// drop leaves out the row with the key, whose hash is given, if there is one.
+func (c *chunkRows) drop(t *table, r *event.RowReader, key []byte, hash uint64) error {
 	if !c.indexed {
 		if err := c.index(t, r); err != nil {
 			return err
 		}
 	}
-	if i := c.keys.find(key); i >= 0 && !c.isDropped(i) {
+	if i := c.keys.find(key, hash); i >= 0 && !c.isDropped(i) {
 		c.dropped[i>>6] |= 1 << (i & 63)
 		c.drops++
 	}

@@ -49,12 +49,12 @@ func (s *keySet) at(i int) []byte {
 	return s.bytes[from:s.ends[i]]
 }
 
-// find returns the number of the key, or -1.
-func (s *keySet) find(key []byte) int {
+// find returns the number of the key, whose hash is given, or -1.
+func (s *keySet) find(key []byte, hash uint64) int {
 	if len(s.slots) == 0 {
 		return -1
 	}
-	_, number := s.probe(key, hashKey(key))
+	_, number := s.probe(key, hash)
 	return int(number) - 1
 }
 
@@ -74,7 +74,7 @@ func (s *keySet) probe(key []byte, hash uint64) (at uint64, number uint32) {
 // bytes; added is false where the key was there already or did not fit.
 func (s *keySet) add(key []byte, room int) (added, fits bool) {
 	if !s.reserve(len(key), room) {
-		return false, s.find(key) >= 0
+		return false, s.find(key, hashKey(key)) >= 0
 	}
 	hash := hashKey(key)
 	at, number := s.probe(key, hash)

@@ -31,7 +31,7 @@ func checkKeySet(t *testing.T) {
 			if !known {
 				want = -1
 			}
-			if got := s.find([]byte(key)); got != want {
+			if got := s.find([]byte(key), hashKey([]byte(key))); got != want {
 				t.Fatalf("%q is number %d, want %d", key, got, want)
 			}
 			if added, fits := s.add([]byte(key), math.MaxInt); added == known || !fits {
@@ -42,7 +42,7 @@ func checkKeySet(t *testing.T) {
 			}
 		}
 		for key, i := range numbers {
-			if string(s.at(i)) != key || s.find([]byte(key)) != i {
+			if string(s.at(i)) != key || s.find([]byte(key), hashKey([]byte(key))) != i {
 				t.Fatalf("key %d is %q, want %q", i, s.at(i), key)
 			}
 		}

@@ -104,7 +104,8 @@ func (m *Merger) Read(w *Window, c source.Chunk) {
 	}
 	w.phase, w.rows = waiting, chunkRows{chunk: c}
 	for i := range w.touched.len() {
-		if err := w.rows.drop(t, &m.rows, w.touched.at(i)); err != nil {
+		key := w.touched.at(i)
+		if err := w.rows.drop(t, &m.rows, key, hashKey(key)); err != nil {
 			m.giveUp(w, ByRows, err)
 			return
 		}

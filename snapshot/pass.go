@@ -87,17 +87,18 @@ func (m *Merger) image(t *table, plan keyPlan, image []event.Value) (ok bool) {
 	if m.key, ok = plan.append(m.key[:0], image); !ok {
 		return false
 	}
+	hash := hashKey(m.key) // once for all windows
 	for i := 0; i < len(t.windows); i++ {
-		m.mark(t.windows[i], m.key)
+		m.mark(t.windows[i], m.key, hash)
 	}
 	return true
 }
 
 // mark notes in one window that the key was touched. The window, and those
 // behind it, may be given up over that.
-func (m *Merger) mark(w *Window, key []byte) {
+func (m *Merger) mark(w *Window, key []byte, hash uint64) {
 	if w.phase == waiting {
-		if err := w.rows.drop(w.table, &m.rows, key); err != nil {
+		if err := w.rows.drop(w.table, &m.rows, key, hash); err != nil {
 			m.giveUp(w, ByRows, err)
 		}
 		return

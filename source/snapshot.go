@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"time"
 
 	"github.com/cdcd-io/cdcd/event"
 )
@@ -98,6 +99,8 @@ type Chunk struct {
 	Rows  []event.RawRows
 	Count int // of rows
 	Bytes int // of the bodies
+	// Took is how long the server took to give the rows, once it showed Seen.
+	Took time.Duration
 	// Last is the key of the last row, opaque text; where Where was looked for
 	// behind it, the place up to which that was done, and what it was before if
 	// nothing was done. Max is the largest key there is, set on the first chunk

@@ -161,7 +161,9 @@ func (r *chunkReader) chunk(ctx context.Context, q *session, req *source.ChunkRe
 			return source.Chunk{}, err
 		}
 	}
+	began := time.Now()
 	rows, err := q.scan(ctx, t, query, req.Bytes)
+	chunk.Took = time.Since(began)
 	if err != nil {
 		return source.Chunk{}, err
 	}
