@@ -267,15 +267,13 @@ func (l *hotLoad) change(conn *client.Conn, rnd *rand.Rand) error {
 
 // hotRig has tables with rows, and a daemon that reads them in tiny chunks over
 // a slow connection, so that there is time to write between any two steps.
-func hotRig(t *testing.T, flavor testenv.Flavor) (*Rig, *hotLoad, context.Context) {
+func hotRig(t *testing.T, o RigOptions) (*Rig, *hotLoad, context.Context) {
 	var schema []string
 	for i := range hotTables {
 		schema = append(schema, hotTables[i].create())
 	}
-	r, ctx := newRig(t, RigOptions{
-		Flavor: flavor, Schema: strings.Join(schema, ";\n"),
-		Pipeline: ", snapshot: {mode: initial, chunk_rows: 12, readers: 6}",
-	})
+	o.Schema, o.Pipeline = strings.Join(schema, ";\n"), ", snapshot: {mode: initial, chunk_rows: 12, readers: 6}"
+	r, ctx := newRig(t, o)
 	r.slowSource(t)
 	l := &hotLoad{rig: r, at: make([]atomic.Int64, len(hotTables))}
 	conn, err := r.DB.Conn(ctx, r.Load.Database)
@@ -296,21 +294,28 @@ func hotRig(t *testing.T, flavor testenv.Flavor) (*Rig, *hotLoad, context.Contex
 func TestSnapshotHotRows(t *testing.T) {
 	for _, flavor := range testenv.Flavors {
 		t.Run(flavor.String(), func(t *testing.T) {
-			r, l, ctx := hotRig(t, flavor)
-			writing, stop := context.WithCancel(ctx)
-			wrote := make(chan error, 1)
+			r, l, ctx := hotRig(t, RigOptions{Flavor: flavor})
 			r.mustStart(t)
-			go func() { wrote <- l.run(writing, 4) }()
-			r.mustFinish(ctx, t)
-			stop()
-			if err := <-wrote; err != nil {
-				t.Fatal(err)
-			}
-			l.judge(ctx, t)
-			if err := r.Daemon.Stop(ctx); err != nil {
-				t.Fatal(err)
-			}
+			l.through(ctx, t)
 		})
+	}
+}
+
+// through writes until the tables are read, and judges.
+func (l *hotLoad) through(ctx context.Context, t *testing.T) {
+	t.Helper()
+	writing, stop := context.WithCancel(ctx)
+	defer stop()
+	wrote := make(chan error, 1)
+	go func() { wrote <- l.run(writing, 4) }()
+	l.rig.mustFinish(ctx, t)
+	stop()
+	if err := <-wrote; err != nil {
+		t.Fatal(err)
+	}
+	l.judge(ctx, t)
+	if err := l.rig.Daemon.Stop(ctx); err != nil {
+		t.Fatal(err)
 	}
 }
 

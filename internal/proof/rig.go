@@ -36,6 +36,7 @@ type RigOptions struct {
 	Sink     string            // further settings of the sink, in YAML flow style: ", compression: none"
 	Pipeline string            // further settings of the pipeline, likewise
 	Format   string            // settings of the format, likewise but without the first comma; default "decimal: string"
+	Reading  string            // further settings of the source, likewise
 	Exclude  []string          // columns the daemon leaves out, as database.table.column
 	Database string            // default shop
 	Schema   string            // statements that fill the database; default the workload's tables
@@ -95,14 +96,14 @@ func (r *Rig) configure(bin string, o RigOptions) error {
 		format = "decimal: string"
 	}
 	text := fmt.Sprintf(`sources:
-  shop: {hosts: [%q], user: %s, password: "${env:CDCD_MYSQL_PASSWORD}", tables: {include: ["%s.*"]}, columns: {exclude: [%s]}}
+  shop: {hosts: [%q], user: %s, password: "${env:CDCD_MYSQL_PASSWORD}", tables: {include: ["%s.*"]}, columns: {exclude: [%s]}%s}
 sinks:
   events: {kafka: {brokers: [%q], delivery: %s, create_topics: {partitions: 3}%s}}
 pipelines:
   shop-events: {source: shop, sink: events, format: {%s}%s}
 checkpoint: {file: {dir: %q}}
 admin: {socket: %q}
-`, source, testenv.ReaderUser, r.Load.Database, strings.Join(o.Exclude, ", "), brokers, delivery, o.Sink, format, o.Pipeline, filepath.Join(r.Dir, "checkpoints"), r.Socket)
+`, source, testenv.ReaderUser, r.Load.Database, strings.Join(o.Exclude, ", "), o.Reading, brokers, delivery, o.Sink, format, o.Pipeline, filepath.Join(r.Dir, "checkpoints"), r.Socket)
 	path := filepath.Join(r.Dir, "cdcd.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return err
@@ -143,16 +144,30 @@ func (r *Rig) AwaitState(ctx context.Context, state string) error {
 
 // AwaitCaughtUp waits until the stored position covers all the source has.
 func (r *Rig) AwaitCaughtUp(ctx context.Context) error {
-	expr := "@@global.gtid_executed"
-	if r.DB.Flavor() == testenv.MariaDB118 {
-		expr = "@@global.gtid_binlog_pos"
-	}
-	want, err := r.DB.Scalar(ctx, "SELECT "+expr)
+	want, at, err := r.end(ctx)
 	if err != nil {
 		return err
 	}
-	want = strings.ReplaceAll(want, "\n", "")
-	return r.await(ctx, "pipeline to reach "+want, func(p PipelineStatus) bool { return p.GTIDs == want })
+	return r.await(ctx, "pipeline to reach "+want, func(p PipelineStatus) bool { return at(&p) == want })
+}
+
+// end is all that the source has: its GTIDs, or the end of its log where it has
+// none; at is what a pipeline has of it.
+func (r *Rig) end(ctx context.Context) (want string, at func(*PipelineStatus) string, err error) {
+	at = func(p *PipelineStatus) string { return p.GTIDs }
+	if r.DB.Flavor() == testenv.MariaDB118 {
+		want, err = r.DB.Scalar(ctx, "SELECT @@global.gtid_binlog_pos")
+		return want, at, err
+	}
+	if want, err = r.DB.Scalar(ctx, "SELECT @@global.gtid_executed"); want != "" || err != nil {
+		return strings.ReplaceAll(want, "\n", ""), at, err
+	}
+	rows, err := r.DB.Query(ctx, "SHOW BINARY LOG STATUS")
+	if err != nil {
+		return "", nil, err
+	}
+	at = func(p *PipelineStatus) string { return fmt.Sprintf("%s:%d", p.File, p.Offset) }
+	return *rows[0][0] + ":" + *rows[0][1], at, nil
 }
 
 // AwaitSnapshot waits until all tables are read that are to be read, of which

@@ -90,15 +90,6 @@ func finds(t testing.TB, src *mysql.Source, sev resilience.Severity, code string
 	}
 }
 
-// TestReadNeedsGTID: without GTIDs nothing on MySQL tells what a SELECT shows.
-func TestReadNeedsGTID(t *testing.T) {
-	m := testenv.ForTest(t).MySQL(testenv.MySQLOptions{Config: map[string]string{"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF"}})
-	m.MustExec(t, "CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY)")
-	c := newChunks(t, configFor(m.Addr(), "d"))
-	c.failsToRead(source.ChunkRequest{Database: "d", Table: "t"}, resilience.Fatal, "snapshot_needs_gtid")
-	finds(t, c.source, resilience.Problem, "snapshot_needs_gtid")
-}
-
 // TestKeyThatTheServerHides: a primary key that the server made itself is found
 // where a setting hides it.
 func TestKeyThatTheServerHides(t *testing.T) {

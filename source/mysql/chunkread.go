@@ -50,8 +50,9 @@ func (q *session) prepareChunks(ctx context.Context, seen *event.Position) error
 			WithHint("all hosts must lead to the server that the stream reads")
 	}
 	if r[1] != "ON" {
-		return resilience.Errorf(resilience.Fatal, codeNeedsGTID, opReadChunk, "gtid_mode is %s: nothing tells what a SELECT shows", r[1]).
-			WithHint(hintGTID)
+		if err := q.prepareWatermark(ctx, r[1]); err != nil {
+			return err
+		}
 	}
 	for _, set := range []string{
 		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
@@ -88,7 +89,7 @@ type readFunc func(ctx context.Context, q *session, req *source.ChunkRequest, t 
 // includes every change of the table's definition up to there.
 func (r *chunkReader) read(ctx context.Context, q *session, req *source.ChunkRequest, read readFunc) (source.Chunk, error) {
 	for try := 1; ; try++ {
-		if err := q.view(ctx, &req.Seen); err != nil {
+		if err := q.view(ctx, req); err != nil {
 			return source.Chunk{}, err
 		}
 		t, err := r.table(ctx, q, req, try > 1)

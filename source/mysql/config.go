@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,12 @@ type Config struct {
 	TLS      TLS     `yaml:"tls"`
 	Tables   Tables  `yaml:"tables"`
 	Columns  Columns `yaml:"columns"`
+	// Watermark is a table, as database.table, that cdcd writes a row to before
+	// it reads a chunk of another one, where the server is MySQL without GTIDs:
+	// once that is committed, everything logged before shows. It is made if it is
+	// not there, is never captured, and needs SELECT, INSERT and UPDATE. Without
+	// it such tables are not read.
+	Watermark string `yaml:"watermark"`
 	// ServerIDs is the range from which the server_id of the connection that
 	// reads the log is taken: "4000-4999", or one number. Two readers of one
 	// server with the same id throw each other out. Default: an id from 2^31
@@ -81,7 +88,7 @@ func DefaultConfig() Config {
 
 // Validate reports all that is wrong with the values, each with its field.
 func (c *Config) Validate() error {
-	errs := []error{c.validateHosts(), c.validateTimes(), c.validateGlobs()}
+	errs := []error{c.validateHosts(), c.validateTimes(), c.validateGlobs(), c.validateWatermark()}
 	if c.User == "" {
 		errs = append(errs, errors.New("user: is needed"))
 	}
@@ -137,6 +144,16 @@ func (c *Config) validateGlobs() error {
 	check("tables.exclude", c.Tables.Exclude, 1)
 	check("columns.exclude", c.Columns.Exclude, 2)
 	return errors.Join(errs...)
+}
+
+var plainTable = regexp.MustCompile(`^[a-z0-9_]+\.[a-z0-9_]+$`)
+
+// validateWatermark asks for a name that servers of all settings keep as it is.
+func (c *Config) validateWatermark() error {
+	if c.Watermark == "" || plainTable.MatchString(c.Watermark) {
+		return nil
+	}
+	return fmt.Errorf("watermark: %q needs the form database.table, in small letters, digits and underscores", c.Watermark)
 }
 
 // Validate reports all that is wrong with the section.

@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"errors"
+	"strings"
 
 	mysqlerr "github.com/go-mysql-org/go-mysql/mysql"
 
@@ -14,8 +15,8 @@ import (
 const maxProbed = 1000
 
 // SnapshotDoctor tells what keeps the captured tables from being read in chunks,
-// beside what Doctor tells: GTIDs that are off, and rights that are missing.
-// Which tables have no key, Tables tells.
+// beside what Doctor tells: GTIDs that are off without a watermark in their place,
+// and rights that are missing. Which tables have no key, Tables tells.
 func (s *Source) SnapshotDoctor(ctx context.Context) []resilience.Finding {
 	q, err := s.apart().connect(ctx)
 	if err != nil {
@@ -36,10 +37,43 @@ func (e *examination) snapshotGTIDs() error {
 		return nil
 	}
 	mode, _, err := e.value("gtid_mode")
-	if err == nil && mode != "ON" {
-		e.add(resilience.Problem, codeNeedsGTID, hintGTID, "gtid_mode is %s: nothing tells what a SELECT of the tables shows", mode)
+	switch {
+	case err != nil || mode == "ON":
+		return err
+	case e.source.cfg.Watermark == "":
+		e.add(resilience.Problem, codeNeedsGTID, hintWatermark, "gtid_mode is %s: nothing tells what a SELECT of the tables shows", mode)
+		return nil
 	}
-	return err
+	for _, look := range []func(context.Context) error{e.watermarkIsLogged, e.ordersCommits, e.tryWatermark} {
+		if err := look(e.ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tryWatermark asks for all that the writing of the watermark needs, and writes
+// nothing.
+func (e *examination) tryWatermark(ctx context.Context) error {
+	who, err := e.row(ctx, "SELECT CURRENT_USER()")
+	if err != nil {
+		return err
+	}
+	e.account = accountOf(who[0])
+	n := e.source.cfg.watermark()
+	_, err = e.ask(ctx, "INSERT INTO "+fullName(n.database, n.table)+
+		" (reader, slot, mark) SELECT '', 0, 0 FROM DUAL WHERE FALSE ON DUPLICATE KEY UPDATE mark = mark + 1")
+	switch {
+	case isMissing(err):
+		create, grant := e.source.cfg.watermarkSQL(e.account)
+		e.add(resilience.Warning, codeWatermark, strings.Join(append(create, grant), "; ")+";",
+			"the watermark table %s is not there: the first read of a table makes it, if the account may", e.source.cfg.Watermark)
+	case err != nil:
+		return e.watermarkError(ctx, err)
+	default:
+		e.good(codeWatermark, "gtid_mode is not ON: %s tells what a SELECT shows", e.source.cfg.Watermark)
+	}
+	return nil
 }
 
 // snapshotRights tries to read each captured table, unless all may be read.

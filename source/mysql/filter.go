@@ -1,6 +1,9 @@
 package mysql
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // maxFilterNames bounds the names a filter remembers its decisions for.
 const maxFilterNames = 1 << 16
@@ -19,6 +22,9 @@ func newFilter(c *Config) *filter {
 	f := &filter{
 		include: c.Tables.Include, exclude: c.Tables.Exclude, columns: c.Columns.Exclude,
 		system: map[string]bool{}, decided: map[tableName]bool{},
+	}
+	if c.Watermark != "" {
+		f.exclude = append(slices.Clone(f.exclude), c.Watermark)
 	}
 	for _, g := range f.include {
 		db, _, _ := strings.Cut(g, ".")

@@ -84,18 +84,25 @@ func (q *session) logFiles(ctx context.Context) ([]logFile, error) {
 	return files, nil
 }
 
-// logEnd is the end of the log, and on MySQL the GTIDs executed up to there.
-func (q *session) logEnd(ctx context.Context) (file string, offset uint64, gtids string, err error) {
+// logStatus is the end of the log, file and offset, the databases that it is
+// bound to and those it leaves out, and on MySQL the executed GTIDs.
+func (q *session) logStatus(ctx context.Context) ([]string, error) {
 	r, err := q.row(ctx, "SHOW BINARY LOG STATUS")
 	if err != nil && resilience.ClassOf(err) != resilience.Transient {
 		// Servers before MySQL 8.2 and MariaDB before 11.3 know the older name only.
 		r, err = q.row(ctx, "SHOW MASTER STATUS")
 	}
+	if err == nil && len(r) < 4 {
+		err = logBin("OFF")
+	}
+	return r, err
+}
+
+// logEnd is the end of the log, and on MySQL the GTIDs executed up to there.
+func (q *session) logEnd(ctx context.Context) (file string, offset uint64, gtids string, err error) {
+	r, err := q.logStatus(ctx)
 	if err != nil {
 		return "", 0, "", err
-	}
-	if len(r) < 2 {
-		return "", 0, "", logBin("OFF")
 	}
 	if len(r) > 4 {
 		gtids = r[4]

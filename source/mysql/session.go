@@ -24,6 +24,7 @@ type session struct {
 	flavor  event.Flavor
 	version string
 	account string // as the server names it, once it is prepared to read tables
+	byMark  bool   // a commit of our own tells what shows: see watermark.go
 }
 
 // connect opens a session to the first host that answers.

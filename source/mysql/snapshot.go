@@ -84,7 +84,7 @@ type filterText struct {
 
 // Filter implements source.Snapshotter.
 func (s *Source) Filter() string {
-	text, err := json.Marshal(filterText{s.cfg.Tables.Include, s.cfg.Tables.Exclude})
+	text, err := json.Marshal(filterText{s.filter.include, s.filter.exclude})
 	if err != nil {
 		panic(err) // of lists of texts
 	}

@@ -6,28 +6,43 @@ import (
 	"time"
 
 	"github.com/cdcd-io/cdcd/event"
+	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/source"
 )
 
 // The log runs ahead of what a SELECT sees: a commit is flushed to the log
 // first, and may wait there for others, or for a replica, before it shows.
 
 // view opens what the statements up to the end of it read: a state that shows
-// everything up to seen. It waits for that within ctx.
-func (q *session) view(ctx context.Context, seen *event.Position) error {
-	if q.flavor == event.MariaDB {
-		return q.viewMariaDB(ctx, seen)
+// everything up to the place that the request has seen. It waits for that within ctx.
+func (q *session) view(ctx context.Context, req *source.ChunkRequest) error {
+	switch {
+	case q.flavor == event.MariaDB:
+		return q.viewMariaDB(ctx, &req.Seen)
+	case q.byMark:
+		return q.pastMark(ctx, tableName{req.Database, req.Table})
 	}
-	if seen.GTIDs.IsEmpty() {
-		return nil
+	return q.viewExecuted(ctx, req.Seen.GTIDs)
+}
+
+// viewExecuted waits until a set is executed: then it is visible to every
+// statement that begins later. What has no number is, too, as long as the server
+// gives one to everything: gtid_mode cannot be turned ON while such commits are
+// under way.
+func (q *session) viewExecuted(ctx context.Context, seen *event.GTIDSet) error {
+	wait := "SELECT @@global.gtid_mode, 0"
+	if !seen.IsEmpty() {
+		wait = fmt.Sprintf("SELECT @@global.gtid_mode, WAIT_FOR_EXECUTED_GTID_SET('%s', %g)", seen, visibleSlice.Seconds())
 	}
-	// A set that is executed is visible to every statement that begins later.
-	wait := fmt.Sprintf("SELECT WAIT_FOR_EXECUTED_GTID_SET('%s', %g)", seen.GTIDs, visibleSlice.Seconds())
 	for {
 		r, err := q.row(ctx, wait)
 		if err != nil {
 			return err
 		}
-		if r[0] == "0" {
+		if r[0] != "ON" {
+			return resilience.Errorf(resilience.Transient, "snapshot_gtid_mode", opReadChunk, "gtid_mode has become %s", r[0])
+		}
+		if r[1] == "0" {
 			return nil
 		}
 		if err := context.Cause(ctx); err != nil {
