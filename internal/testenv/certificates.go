@@ -91,18 +91,21 @@ func (m *MySQL) ClientCertPath() string { return filepath.Join(m.dataDir, client
 func (m *MySQL) ClientKeyPath() string { return filepath.Join(m.dataDir, clientKeyFile) }
 
 // TLSConfig verifies this server and nothing else, and presents the client certificate if asked.
-func (m *MySQL) TLSConfig() (*tls.Config, error) {
-	ca, err := os.ReadFile(m.CAPath())
+func (m *MySQL) TLSConfig() (*tls.Config, error) { return tlsConfig(m.dataDir) }
+
+// tlsConfig is for clients of a server whose certificates are in dir.
+func tlsConfig(dir string) (*tls.Config, error) {
+	ca, err := os.ReadFile(filepath.Join(dir, caFile))
 	if err != nil {
-		return nil, fmt.Errorf("testenv: read the authority of %s: %w", m.name, err)
+		return nil, fmt.Errorf("testenv: read an authority: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(ca) {
-		return nil, fmt.Errorf("testenv: %s holds no certificate", m.CAPath())
+		return nil, fmt.Errorf("testenv: %s holds no certificate", filepath.Join(dir, caFile))
 	}
-	pair, err := tls.LoadX509KeyPair(m.ClientCertPath(), m.ClientKeyPath())
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, clientCertFile), filepath.Join(dir, clientKeyFile))
 	if err != nil {
-		return nil, fmt.Errorf("testenv: read the client certificate of %s: %w", m.name, err)
+		return nil, fmt.Errorf("testenv: read a client certificate: %w", err)
 	}
 	return &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", Certificates: []tls.Certificate{pair}}, nil
 }

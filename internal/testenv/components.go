@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 )
 
 // KafkaVersion is the broker and the Java consumer the proofs are made with, and the Kafka Connect that runs Debezium.
@@ -50,19 +51,48 @@ func (c *cache) debeziumRoot(ctx context.Context) (string, error) {
 	})
 }
 
+// redisRoots are where each version of Redis comes from. A name changes with its packages.
+var redisRoots = map[RedisFlavor]struct {
+	entry, suite, program string
+	packages              []string
+}{
+	Redis70:  {"redis-bookworm-1", "bookworm", "redis-server", []string{"redis-server", "redis-tools", "libc6"}},
+	Redis80:  {"redis-trixie-1", "trixie", "redis-server", []string{"redis-server", "redis-tools", "libc6"}},
+	Valkey81: {"valkey-trixie-1", "trixie", "valkey-server", []string{"valkey-server", "valkey-tools", "libc6"}},
+}
+
+func (c *cache) redisRoot(ctx context.Context, f RedisFlavor) (string, error) {
+	from := redisRoots[f]
+	ctx, cancel := context.WithTimeoutCause(ctx, installLimit, fmt.Errorf("not done after %v", installLimit))
+	defer cancel()
+	return c.entry(ctx, from.entry, func(ctx context.Context, dir string) error {
+		return aptInstall(ctx, dir, from.suite, from.packages...)
+	})
+}
+
 // debCommand is the command line that runs a program of an unpacked Debian root with that root's own C library, which may be
 // newer than the machine's.
 func debCommand(root, program string, args ...string) ([]string, error) {
-	loaders, _ := filepath.Glob(filepath.Join(root, "usr/lib*/ld-linux*.so.*"))
-	libs, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu"))
+	loaders := globs(root, "usr/lib*/ld-linux*.so.*", "lib/*-linux-gnu/ld-linux*.so.*")
+	libs := globs(root, "usr/lib/*-linux-gnu", "lib/*-linux-gnu") // bookworm still has both
 	if len(loaders) == 0 || len(libs) == 0 {
 		return nil, fmt.Errorf("testenv: %s holds no C library; remove that folder and run again to install it anew", root)
 	}
-	path := libs[0] + ":" + filepath.Join(libs[0], "mysql/private")
+	path := strings.Join(append(libs, filepath.Join(libs[0], "mysql/private")), ":")
 	return append([]string{loaders[0], "--library-path", path, filepath.Join(root, program)}, args...), nil
 }
 
-// Install makes sure a server ("mysql", "mariadb" or "kafka") can be started without the network.
+// globs are the files of a root that fit the patterns, by pattern.
+func globs(root string, patterns ...string) []string {
+	var all []string
+	for _, p := range patterns {
+		found, _ := filepath.Glob(filepath.Join(root, p)) // fails for a malformed pattern only
+		all = append(all, found...)
+	}
+	return all
+}
+
+// Install makes sure a server ("mysql", "mariadb", "kafka", "redis" or "valkey") can be started without the network.
 func (e *Env) Install(ctx context.Context, name string) error {
 	switch name {
 	case "mysql":
@@ -73,8 +103,14 @@ func (e *Env) Install(ctx context.Context, name string) error {
 		return err
 	case "kafka":
 		return e.installKafka(ctx)
+	case "redis":
+		_, err := e.cache.redisRoot(ctx, Redis70)
+		return err
+	case "valkey":
+		_, err := e.cache.redisRoot(ctx, Valkey81)
+		return err
 	}
-	return fmt.Errorf("testenv: install %q: there is no such server; the servers are mysql, mariadb and kafka", name)
+	return fmt.Errorf("testenv: install %q: there is no such server; the servers are mysql, mariadb, kafka, redis and valkey", name)
 }
 
 func (e *Env) installKafka(ctx context.Context) error {

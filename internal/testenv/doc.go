@@ -1,6 +1,6 @@
-// Package testenv starts real servers for tests, benchmarks and the demo: MySQL, MariaDB and Kafka, each with its own data
-// directory, its own port on 127.0.0.1 and its own process, so that a test may kill, freeze or cut it off without hurting
-// anybody else.
+// Package testenv starts real servers for tests, benchmarks and the demo: MySQL, MariaDB, Kafka, Redis and Valkey, each with
+// its own data directory, its own port on 127.0.0.1 and its own process, so that a test may kill, freeze or cut it off without
+// hurting anybody else.
 //
 // Nothing has to be installed on the machine beyond Debian's apt and a JDK with Maven: the servers are downloaded once into
 // a cache outside the tree (CDCD_TESTENV_CACHE, by default the user's cache directory) and shared by every process. A server
@@ -14,6 +14,8 @@
 //	err := db.Exec(ctx, "CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY)")
 //	broker := env.Kafka(testenv.KafkaOptions{})
 //	records, err := broker.Consume(ctx, testenv.ConsumeOptions{Topics: []string{"shop"}})
+//	cache := env.Redis(testenv.RedisOptions{})     // empty again after Kill, unless AppendOnly
+//	n, err := cache.Client().Exists(ctx, "user:1").Result()
 //
 // Tests that need only a database of their own share one server per process: SharedMySQL, with TestMain calling Main.
 //
@@ -28,7 +30,7 @@
 //
 // # Which file to read first
 //
-// env.go (Env, ForTest), then mysql.go or kafka.go, then proxy.go. Installing is cache.go (once, atomically), apt.go, maven.go
+// env.go (Env, ForTest), then mysql.go, kafka.go or redis.go, then proxy.go. Installing is cache.go (once, atomically), apt.go, maven.go
 // and components.go (what is installed). A process and its death are process.go.
 //
 // # Invariants

@@ -145,3 +145,33 @@ func (e *TestEnv) Kafka(o KafkaOptions) *Kafka {
 	}
 	return k
 }
+
+// Redis starts a server or fails the test.
+func (e *TestEnv) Redis(o RedisOptions) *Redis {
+	e.t.Helper()
+	r, err := e.Env.Redis(context.Background(), o)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return r
+}
+
+// RedisCluster starts a cluster or fails the test.
+func (e *TestEnv) RedisCluster(o RedisClusterOptions) *RedisCluster {
+	e.t.Helper()
+	c, err := e.Env.RedisCluster(context.Background(), o)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return c
+}
+
+// RedisSentinel starts a Sentinel or fails the test.
+func (e *TestEnv) RedisSentinel(o RedisSentinelOptions) *Redis {
+	e.t.Helper()
+	r, err := e.Env.RedisSentinel(context.Background(), o)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return r
+}

@@ -1,4 +1,5 @@
-// Command env starts the real servers of the tests for a person: MySQL, MariaDB and Kafka on 127.0.0.1, gone at Ctrl-C.
+// Command env starts the real servers of the tests for a person: MySQL, MariaDB, Kafka, Redis and Valkey on 127.0.0.1, gone at
+// Ctrl-C.
 //
 // It owns nothing but the command line; installing and starting is package testenv.
 package main
@@ -9,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"slices"
@@ -20,10 +22,12 @@ import (
 
 const usage = `env starts the servers that cdcd is tested with, for you to play with.
 
-  go run ./internal/testenv/cmd/env up [mysql] [mariadb] [kafka]   start (all three if none is named), stay until Ctrl-C
-  go run ./internal/testenv/cmd/env install [server...]            only download and prepare, say for a machine image
+  go run ./internal/testenv/cmd/env up [server...]        start (all of them if none is named), stay until Ctrl-C
+  go run ./internal/testenv/cmd/env install [server...]   only download and prepare, say for a machine image
 
-Servers are downloaded once (MySQL and MariaDB from Debian, Kafka by Maven; about 160 MB) and kept in the folder that
+The servers are mysql, mariadb, kafka, redis, valkey.
+
+Servers are downloaded once (Kafka by Maven, the others from Debian; about 180 MB) and kept in the folder that
 CDCD_TESTENV_CACHE names, by default cdcd-testenv in your cache directory. Nothing else on the machine is touched. Data lives in a
 temporary folder (or the one given with -dir, which is then kept) and listens on 127.0.0.1 only.
 
@@ -31,11 +35,12 @@ A first round, in a second terminal, with the commands that "up" prints:
   1. make a table:          the line that begins with "client", then CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY);
   2. look at its binlog:    SHOW BINARY LOGS; SHOW BINLOG EVENTS;
   3. read a topic:          the line that begins with "read"
+  4. watch a cache:         the line that begins with "watch", for redis or valkey
 
 Exit codes: 0 done or interrupted, 1 a server could not be had or started, 2 wrong usage.
 `
 
-var kinds = []string{"mysql", "mariadb", "kafka"}
+var kinds = []string{"mysql", "mariadb", "kafka", "redis", "valkey"}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -126,6 +131,12 @@ func one(ctx context.Context, env *testenv.Env, up bool, name string, stdout io.
 			return err
 		}
 		return printKafka(stdout, k)
+	case name == "redis", name == "valkey":
+		r, err := env.Redis(ctx, testenv.RedisOptions{Flavor: cacheFlavor(name), AppendOnly: true})
+		if err != nil {
+			return err
+		}
+		return printRedis(stdout, name, r)
 	}
 	m, err := env.MySQL(ctx, testenv.MySQLOptions{Flavor: flavor(name)})
 	if err != nil {
@@ -139,6 +150,29 @@ func flavor(name string) testenv.Flavor {
 		return testenv.MariaDB118
 	}
 	return testenv.MySQL97
+}
+
+func cacheFlavor(name string) testenv.RedisFlavor {
+	if name == "valkey" {
+		return testenv.Valkey81
+	}
+	return testenv.Redis70
+}
+
+func printRedis(w io.Writer, name string, r *testenv.Redis) error {
+	_, port, err := net.SplitHostPort(r.Addr())
+	if err != nil {
+		return err
+	}
+	client, err := r.Command("cli", "-p", port)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\n%s on %s (no login)\n", name, r.Addr())
+	fmt.Fprintf(w, "  client    %s\n", strings.Join(client, " "))
+	fmt.Fprintf(w, "  watch     %s MONITOR\n", strings.Join(client, " "))
+	fmt.Fprintf(w, "  log       %s\n", r.LogPath())
+	return nil
 }
 
 func printMySQL(w io.Writer, name string, m *testenv.MySQL) error {
