@@ -78,11 +78,17 @@ type DDL struct {
 	// of the statement and only those that are captured. Table versions come
 	// from earlier events and are nil where none was seen.
 	Tables []DDLTable
+	// Names are the tables that the statement names, captured or not: it changes
+	// rows and definitions of no others. Empty where that is not known.
+	Names []TableName
 	// Reread says that nobody executed this: a snapshot reads the tables from
 	// their beginning, and what is known of their rows counts no more. Gap says
 	// that it does so because changes of the source were lost.
 	Reread, Gap bool
 }
+
+// TableName is a table as a statement names it, in the statement's case.
+type TableName struct{ Database, Name string }
 
 // DDLTable is one table named by a DDL statement.
 type DDLTable struct {

@@ -13,7 +13,7 @@ type Merger struct {
 	pos    event.Position // after all transactions that were handed on
 	end    event.Coord    // the same place
 	inside bool           // a transaction is handed on in part
-	ddls   uint64         // handed on so far
+	ddls   uint64         // handed on so far that may have changed any table
 
 	tables  map[Name]*table
 	windows []*Window // open ones, in order of Open
@@ -66,7 +66,7 @@ func (m *Merger) Open(database, name string, key []string, prev *Window) *Window
 	}
 	t := m.table(Name{database, name})
 	m.giveUpBehind(t, prev)
-	w := &Window{Seen: m.pos.Clone(), Fresh: !t.looked || t.known != m.ddls, table: t}
+	w := &Window{Seen: m.pos.Clone(), Fresh: !t.looked || t.known != m.ddls+t.ddls, table: t}
 	rekeyed := !t.rekey(key)
 	t.windows, m.windows = append(t.windows, w), append(m.windows, w)
 	switch {
@@ -96,7 +96,7 @@ func (m *Merger) Read(w *Window, c source.Chunk) {
 	}
 	t := w.table
 	if w.Fresh {
-		t.looked, t.known = true, m.ddls // the same as when w opened, or it were given up
+		t.looked, t.known = true, m.ddls+t.ddls // the same as when w opened, or it were given up
 	}
 	if reason, err := w.admit(&c); reason != NotGivenUp {
 		m.giveUp(w, reason, err)
@@ -188,10 +188,13 @@ func (m *Merger) giveUp(w *Window, reason Reason, err error) {
 
 func (m *Merger) giveUpAll(reason Reason) {
 	for len(m.windows) > 0 {
-		t := m.windows[0].table
-		for len(t.windows) > 0 {
-			m.giveUp(t.windows[len(t.windows)-1], reason, nil)
-		}
+		m.giveUpTable(m.windows[0].table, reason)
+	}
+}
+
+func (m *Merger) giveUpTable(t *table, reason Reason) {
+	for len(t.windows) > 0 {
+		m.giveUp(t.windows[len(t.windows)-1], reason, nil)
 	}
 }
 

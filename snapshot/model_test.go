@@ -3,6 +3,7 @@ package snapshot
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -17,7 +18,8 @@ type naive struct {
 	history []string // "table/key" of every image that was handed on
 	passed  uint64   // transactions
 	windows []*naiveWindow
-	lost    []*naiveWindow // given up, not told
+	lost    []*naiveWindow  // given up, not told
+	looked  map[string]bool // tables whose definition is known
 }
 
 type naiveWindow struct {
@@ -28,6 +30,22 @@ type naiveWindow struct {
 	high  uint64
 	read  bool
 	why   Reason
+}
+
+// redefined gives up the windows of the named tables, the last one first; none
+// named means any.
+func (n *naive) redefined(names []event.TableName) {
+	concerns := func(table string) bool {
+		return len(names) == 0 || slices.ContainsFunc(names, func(n event.TableName) bool { return strings.EqualFold(n.Name, table) })
+	}
+	for table := range n.looked {
+		n.looked[table] = n.looked[table] && !concerns(table)
+	}
+	for i := len(n.windows) - 1; i >= 0; i-- {
+		if concerns(n.windows[i].table) {
+			n.giveUp(n.windows[i], ByDDL)
+		}
+	}
 }
 
 func (n *naive) giveUp(x *naiveWindow, why Reason) {
@@ -75,6 +93,7 @@ type machine struct {
 
 func newMachine() *machine {
 	x := &machine{m: NewMerger(startAt(0), plenty), tables: map[string][]*event.Table{}}
+	x.n.looked = map[string]bool{}
 	for _, name := range []string{"a", "b"} {
 		for _, columns := range [][]event.Column{
 			{eventtest.Col("id", event.TypeInt), eventtest.Col("note", event.TypeText)},
@@ -122,6 +141,9 @@ func (x *machine) Open(t *rapid.T) {
 	if len(mine) > 0 {
 		x.n.giveUp(mine[0], ByEarlier)
 	}
+	if w.Fresh == x.n.looked[name] {
+		t.Fatalf("fresh: %v, though the definition is known: %v", w.Fresh, x.n.looked[name])
+	}
 	if w.Seen.Seq != x.n.passed {
 		t.Fatalf("seen is %d, want %d", w.Seen.Seq, x.n.passed)
 	}
@@ -141,6 +163,7 @@ func (x *machine) Read(t *rapid.T) {
 		t.Skip("read already")
 	}
 	w.rows = rapid.SliceOfNDistinct(anyID, 0, 6, rapid.ID).Draw(t, "rows")
+	x.n.looked[w.table] = x.n.looked[w.table] || w.w.Fresh
 	w.high, w.read = x.n.passed+rapid.Uint64Range(0, 3).Draw(t, "high"), true
 	table := rapid.SampledFrom(x.tables[w.table]).Draw(t, "version")
 	c := chunkOf(table, w.high)
@@ -185,10 +208,7 @@ func (x *machine) pass(t *rapid.T) {
 		}
 	}
 	if p.Tx.DDL != nil {
-		for len(x.n.windows) > 0 {
-			last := x.n.windows[len(x.n.windows)-1]
-			x.n.giveUp(last, ByDDL)
-		}
+		x.n.redefined(p.Tx.DDL.Names)
 	}
 	if p.Last {
 		x.n.passed++
@@ -207,6 +227,10 @@ func (x *machine) begin(t *rapid.T) {
 	}
 	if len(rows) == 0 && rapid.IntRange(0, 5).Draw(t, "ddl") == 0 {
 		tx.DDL = &event.DDL{}
+		for range rapid.IntRange(0, 2).Draw(t, "named") {
+			name := rapid.SampledFrom([]string{"a", "A", "b", "c"}).Draw(t, "name")
+			tx.DDL.Names = append(tx.DDL.Names, event.TableName{Database: "shop", Name: name})
+		}
 	}
 	x.inside = eventtest.Pieces(tx, rapid.IntRange(1, 5).Draw(t, "per piece"), rows...)
 }

@@ -20,13 +20,30 @@ import (
 // orderLies are rules about chunks that are taken away.
 type orderLies struct {
 	hideDDL    bool // the merger does not see DDL
+	misnameDDL bool // the statement names another table than it changes
 	forgetPrev bool // a window is opened without naming the one before
 	apart      bool // the chunks know nothing of each other: every other one has a merger of its own
 	keepPlace  bool // the reader starts over from where it was when it learned, not from what has left
 }
 
-// Commits that are DDL: one that empties the table, one that leaves its rows.
-var truncate, alter = []edit(nil), []edit{}
+// Commits that are DDL: one that empties the table, one that leaves its rows,
+// one of another table.
+var truncate, alter, elsewhere = []edit(nil), []edit{}, []edit{{}}
+
+// statement is the commit as DDL, nil where it is none.
+func (l *orderLies) statement(c []edit) *event.DDL {
+	name := "Orders"
+	if len(c) > 0 {
+		if c[0] != elsewhere[0] {
+			return nil
+		}
+		name = "order"
+	}
+	if l.misnameDDL {
+		name = "users"
+	}
+	return &event.DDL{Names: []event.TableName{{Database: "shop", Name: "x"}, {Database: "shop", Name: name}}}
+}
 
 // orderRun is one order of steps as it is played.
 type orderRun struct {
@@ -198,12 +215,13 @@ func (r *orderRun) pass() {
 	r.passed++
 	tx := eventtest.Tx(uint64(r.passed))
 	c := r.commits[r.passed-1]
-	if len(c) == 0 && !r.lies.hideDDL {
-		tx.DDL = &event.DDL{}
-	}
+	tx.DDL = r.lies.statement(c)
 	now := r.after(r.passed - 1)
 	var rows []eventtest.Row
 	for _, e := range c {
+		if tx.DDL != nil {
+			break
+		}
 		rows = append(rows, e.row(&now, r.passed, lies{}))
 		now.apply([]edit{e}, r.passed)
 		r.change(e)
@@ -211,6 +229,9 @@ func (r *orderRun) pass() {
 	if c == nil {
 		r.change(edit{1, 0})
 		r.change(edit{2, 0})
+	}
+	if r.lies.hideDDL {
+		tx.DDL = nil
 	}
 	for _, m := range append(r.rest, r.m) {
 		m.Pass(eventtest.Piece(tx, rows...))
@@ -327,6 +348,9 @@ var orderStories = []story{
 	{both, [][]edit{alter, {{1, 0}}}},
 	{both, [][]edit{truncate, {{0, 1}}}},
 	{both, [][]edit{{{1, 1}}, truncate}},
+	{both, [][]edit{elsewhere}},
+	{both, [][]edit{elsewhere, {{1, 0}}}},
+	{both, [][]edit{elsewhere, truncate}},
 	{[keys + 1]bool{false, true, false}, [][]edit{{{1, 2}}}},
 }
 
@@ -345,6 +369,7 @@ func TestEveryRuleOfChunksIsNeeded(t *testing.T) {
 		way  string
 	}{
 		{"DDL gives windows up", orderLies{hideDDL: true}, "stale"},
+		{"DDL names the tables that it changes", orderLies{misnameDDL: true}, "stale"},
 		{"chunks leave in order, and none whose forerunner did not", orderLies{apart: true}, "lost"},
 		{"a window names the one before", orderLies{forgetPrev: true}, "lost"},
 		{"the reader starts over from what has left", orderLies{keepPlace: true}, "twice"},

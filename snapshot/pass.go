@@ -1,6 +1,11 @@
 package snapshot
 
-import "github.com/cdcd-io/cdcd/event"
+import (
+	"slices"
+	"strings"
+
+	"github.com/cdcd-io/cdcd/event"
+)
 
 // Pass takes note of a piece that is handed on next: of the keys that it touches
 // in tables with open windows and, at the end of a transaction, of the place.
@@ -18,7 +23,7 @@ func (m *Merger) Pass(p *event.Piece) {
 		return
 	}
 	if p.Tx.DDL != nil {
-		m.ddls++
+		m.redefined(p.Tx.DDL)
 	}
 	m.pos.Advance(p.Tx.End)
 	m.end.Offset, m.end.Seq = p.Tx.End.Offset, p.Tx.End.Seq
@@ -31,8 +36,6 @@ func (m *Merger) watch(p *event.Piece) {
 	switch {
 	case !p.First && !m.inside:
 		m.giveUpAll(ByRows) // the beginning was delivered by another line
-	case p.Tx.DDL != nil:
-		m.giveUpAll(ByDDL)
 	case p.Tx.End.File != nil && differ(p.Tx.End.File.StampServer, m.pos.File.StampServer):
 		m.giveUpAll(ByLog)
 	}
@@ -42,6 +45,28 @@ func (m *Merger) watch(p *event.Piece) {
 			m.touch(t, raw)
 		}
 	}
+}
+
+// redefined takes note of a statement that may have changed definitions or
+// rows: windows of the tables that it names are given up, all where it is not
+// known to name every one.
+func (m *Merger) redefined(d *event.DDL) {
+	if len(d.Names) == 0 {
+		m.ddls++
+		m.giveUpAll(ByDDL)
+		return
+	}
+	for name, t := range m.tables {
+		if slices.ContainsFunc(d.Names, func(n event.TableName) bool { return name.isNamed(n) }) {
+			t.ddls++
+			m.giveUpTable(t, ByDDL)
+		}
+	}
+}
+
+// isNamed compares in any case: servers may store names in another one than statements do.
+func (n Name) isNamed(o event.TableName) bool {
+	return strings.EqualFold(n.Database, o.Database) && strings.EqualFold(n.Table, o.Name)
 }
 
 // watched returns the version's table if that has open windows.

@@ -47,8 +47,10 @@ type table struct {
 	version *event.Table
 	plan    keyPlan
 	ok      bool
-	// looked says that a reader has looked the definition up, known how many DDL
-	// statements had been handed on by then.
+	// ddls counts the DDL statements handed on that name the table. looked says
+	// that a reader has looked the definition up, known how many of these and of
+	// the Merger's had been handed on by then.
+	ddls   uint64
 	looked bool
 	known  uint64
 }

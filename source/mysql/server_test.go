@@ -444,14 +444,16 @@ func TestRollbackToSavepointInTheLog(t *testing.T) {
 	r.expect("tc1", "tc2 tc6 tc8", "rollback", "tc11")
 }
 
-// TestIndexesAlterTheirTable: what is said of a captured table is handed on.
+// TestIndexesAlterTheirTable: what is said of a captured table is handed on, with
+// the names of all tables that it may change.
 func TestIndexesAlterTheirTable(t *testing.T) {
 	onBoth(t, func(t *testing.T, m *testenv.MySQL, db string) {
 		r := newReader(t, configFor(m.Addr(), db))
-		m.MustExec(t, "USE "+db+"; CREATE TABLE t (id INT PRIMARY KEY, v INT); CREATE UNIQUE INDEX i ON t (v); DROP INDEX i ON t")
+		m.MustExec(t, "USE "+db+"; CREATE TABLE t (id INT PRIMARY KEY, v INT); CREATE UNIQUE INDEX i ON t (v); DROP INDEX i ON t; RENAME TABLE t TO U, U TO w; DROP DATABASE "+db+"; CREATE DATABASE "+db)
 		var kinds []event.DDLKind
+		var named []string
 		ctx := within(t)
-		for ev := (event.Event{}); len(kinds) < 3; {
+		for ev := (event.Event{}); len(kinds) < 5; {
 			if err := r.open(ctx); err != nil {
 				t.Fatal(err)
 			}
@@ -460,10 +462,19 @@ func TestIndexesAlterTheirTable(t *testing.T) {
 			}
 			if ev.Kind == event.EvDDL && ev.DDL != nil {
 				kinds = append(kinds, ev.DDL.Kind)
+				for _, n := range ev.DDL.Names {
+					named = append(named, n.Name)
+					if n.Database != db {
+						t.Errorf("%s lies in %s", n.Name, n.Database)
+					}
+				}
 			}
 		}
-		if want := []event.DDLKind{event.DDLCreate, event.DDLAlter, event.DDLAlter}; !slices.Equal(kinds, want) {
+		if want := []event.DDLKind{event.DDLCreate, event.DDLAlter, event.DDLAlter, event.DDLRename, event.DDLDrop}; !slices.Equal(kinds, want) {
 			t.Errorf("%v, want %v", kinds, want)
+		}
+		if want := []string{"t", "t", "t", "t", "U", "U", "w"}; !slices.Equal(named, want) {
+			t.Errorf("named %v, want %v", named, want)
 		}
 	})
 }

@@ -142,7 +142,7 @@ func (st *stream) rolledBack(ev *event.Event, first bool) (bool, error) {
 func (st *stream) ddl(ev *event.Event, q *binlog.Query, s *binlog.Statement) (bool, error) {
 	found, err := st.finish(ev, event.EvDDL)
 	if found && st.concerns(s) {
-		ev.DDL = &event.DDL{Database: q.Database, SQL: q.SQL, Kind: s.Kind.DDL(), Tables: st.removed(s)}
+		ev.DDL = &event.DDL{Database: q.Database, SQL: q.SQL, Kind: s.Kind.DDL(), Tables: st.removed(s), Names: namesOf(s)}
 		if s.Replace {
 			ev.DDL.Kind = event.DDLDrop
 		}
@@ -151,6 +151,22 @@ func (st *stream) ddl(ev *event.Event, q *binlog.Query, s *binlog.Statement) (bo
 		st.source.tables.forget(s)
 	}
 	return found, err
+}
+
+// namesOf lists the tables that a statement names; none for one that reaches
+// further, such as DROP DATABASE.
+func namesOf(s *binlog.Statement) []event.TableName {
+	switch s.Kind {
+	case binlog.StatementTruncate, binlog.StatementDropTable, binlog.StatementAlterTable,
+		binlog.StatementRenameTable, binlog.StatementCreateTable:
+	default:
+		return nil
+	}
+	list := make([]event.TableName, len(s.Tables))
+	for i, n := range s.Tables {
+		list[i] = event.TableName(n)
+	}
+	return list
 }
 
 // concerns reports whether a statement is handed on: it names a captured table,

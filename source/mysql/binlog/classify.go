@@ -26,7 +26,7 @@ const (
 	StatementTruncate     // Tables holds the one
 	StatementDropTable    // Tables; none of them temporary
 	StatementDropDatabase // Name
-	StatementAlterTable   // Tables holds the one, and its new name where it is renamed; CREATE INDEX and DROP INDEX too
+	StatementAlterTable   // Tables holds the one, its new name where it is renamed, and one that it swaps rows with; CREATE INDEX and DROP INDEX too
 	StatementRenameTable  // Tables holds pairs of old and new
 	StatementCreateTable  // Tables holds the one; Replace, WithRows
 	StatementDML          // changes rows, so logged in statement format; Tables, Partial
@@ -242,12 +242,13 @@ func (c *classifier) alter() {
 	c.Kind = StatementAlterTable
 	c.ifExists()
 	c.table()
-	c.renameInAlter()
+	c.othersInAlter()
 }
 
-// renameInAlter looks for RENAME [TO|AS|=] name among the parts of an ALTER
-// TABLE, which are not inside brackets.
-func (c *classifier) renameInAlter() {
+// othersInAlter looks for further tables among the parts of an ALTER TABLE,
+// which are not inside brackets: RENAME [TO|AS|=] name, and tables that trade
+// their rows with partitions.
+func (c *classifier) othersInAlter() {
 	for depth := 0; ; {
 		switch t := c.next(); {
 		case t.kind == tokenEnd:
@@ -263,6 +264,8 @@ func (c *classifier) renameInAlter() {
 			}
 		case depth == 0 && t.is("EXCHANGE"):
 			c.exchangePartition()
+		case depth == 0 && t.is("CONVERT"):
+			c.convertPartition()
 		}
 	}
 }
@@ -274,6 +277,18 @@ func (c *classifier) exchangePartition() {
 			c.table()
 			return
 		}
+	}
+}
+
+// convertPartition names the table that MariaDB makes of a partition, or that
+// becomes one: CONVERT PARTITION p TO TABLE name, CONVERT TABLE name TO PARTITION p.
+func (c *classifier) convertPartition() {
+	if c.accept("PARTITION") {
+		c.next()
+		c.accept("TO")
+	}
+	if c.accept("TABLE") {
+		c.table()
 	}
 }
 
