@@ -32,10 +32,12 @@ const firstChunk = 1000
 // it, except what is said to be dispatch's.
 type tableRead struct {
 	l      *line
-	info   source.TableInfo
+	info   source.TableInfo // as it was when it was listed
+	src    source.Snapshotter
 	conn   source.ChunkReader
 	cancel context.CancelCauseFunc // ends the reading
 
+	key          []string         // the columns that chunks are cut by; none: it is read as a whole
 	after, until []byte           // where the next chunk begins; where the table ended when it was begun
 	where        string           // the condition on the rows
 	rows         int              // to ask for
@@ -51,8 +53,13 @@ type tableRead struct {
 
 	tries int // of a table that is read as a whole, which changed each time
 
-	state snapshot.State // dispatch: what has left so far
-	log   tableLog
+	doubt keyDoubt // whether key is still the table's
+	looks int      // how often that was asked since a chunk left
+	first bool     // no chunk has left by this key: the next one is not read ahead
+
+	state  snapshot.State // dispatch: what has left so far
+	clears bool           // dispatch: op t is to leave before the first row
+	log    tableLog
 }
 
 // outcome is what became of a window.
@@ -81,6 +88,8 @@ func (t *tableRead) run(ctx context.Context, retry *resilience.Retry) error {
 			return t.finish(ctx)
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case doubts(err):
+			t.doubt, end = keyLost, true
 		case resilience.ClassOf(err) != resilience.Transient:
 			return err
 		default:
@@ -106,7 +115,12 @@ func (t *tableRead) next(ctx context.Context) (end bool, err error) {
 	if err := t.pace(ctx); err != nil {
 		return false, err
 	}
-	if len(t.info.Key) == 0 {
+	if t.doubt != keySure {
+		if err := t.lookUp(ctx); err != nil {
+			return false, err
+		}
+	}
+	if len(t.key) == 0 {
 		return true, t.whole(ctx)
 	}
 	return t.chunk(ctx)
@@ -195,8 +209,9 @@ func (t *tableRead) drop(w *snapshot.Window) {
 // window opens a window in the merger.
 func (t *tableRead) window(ctx context.Context) (*snapshot.Window, error) {
 	reply := make(chan *snapshot.Window, 1)
+	key, prev := t.key, t.prev
 	err := t.l.calls.post(func() {
-		w := t.l.merger.Open(t.info.Database, t.info.Name, t.info.Key, t.prev)
+		w := t.l.merger.Open(t.info.Database, t.info.Name, key, prev)
 		t.l.reads[w] = &pending{t: t}
 		reply <- w
 	})
@@ -231,7 +246,7 @@ func (t *tableRead) fit(c *source.Chunk) {
 // the end, and for one when too many are open.
 func (t *tableRead) settle(ctx context.Context, end bool) (done bool, err error) {
 	for t.open > 0 {
-		o, ok, err := t.outcome(ctx, end || t.open >= windowsAhead)
+		o, ok, err := t.outcome(ctx, end || t.first || t.open >= windowsAhead)
 		if err != nil || !ok {
 			return false, err
 		}
@@ -239,6 +254,7 @@ func (t *tableRead) settle(ctx context.Context, end bool) (done bool, err error)
 			return false, t.back(ctx, o)
 		}
 		t.log.left()
+		t.looks, t.first = 0, false
 		done = o.end
 	}
 	return done, nil
@@ -275,6 +291,8 @@ func (t *tableRead) back(ctx context.Context, o outcome) error {
 		if err := t.touched(ctx); err != nil {
 			return err
 		}
+	case snapshot.ByKey:
+		t.doubt = max(t.doubt, keyAsked)
 	}
 	for t.open > 0 {
 		var err error

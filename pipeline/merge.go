@@ -94,6 +94,13 @@ func (d *dispatcher) decided(ctx context.Context, o *snapshot.Outcome) error {
 	if o.Err != nil {
 		return o.Err
 	}
+	if o.Merged() && t.clears && p.whole == nil {
+		d.l.chunks.adjust(-int64(o.Bytes))
+		if err := d.clear(ctx, t, o.Chunk.Table); err != nil {
+			return err
+		}
+		o.Reason = snapshot.ByKey // it is read again, behind op t
+	}
 	d.l.p.deps.Observer.chunkDecided(o)
 	if err := d.release(ctx, p, o); err != nil {
 		return err

@@ -161,7 +161,9 @@ func (s *snapshots) enter(tables []source.TableInfo) error {
 		}
 	}
 	for _, j := range plan.Jobs {
-		if err := s.enqueue(s.newRead(j.Table, j.State), j.Begun); err != nil {
+		t := s.newRead(j.Table, j.State)
+		t.clears, t.first = j.Clear, j.Clear
+		if err := s.enqueue(t, j.Begun); err != nil {
 			return err
 		}
 	}
@@ -182,7 +184,7 @@ func (s *snapshots) enqueue(t *tableRead, stored bool) error {
 
 func (s *snapshots) newRead(info source.TableInfo, state snapshot.State) *tableRead {
 	return &tableRead{
-		l: s.l, info: info, state: state, where: state.Where, after: state.After, until: state.Until,
+		l: s.l, src: s.src, info: info, key: info.Key, state: state, where: state.Where, after: state.After, until: state.Until,
 		rows: min(firstChunk, s.l.p.cfg.Snapshot.ChunkRows), outcomes: make(chan outcome, windowsAhead+1),
 	}
 }

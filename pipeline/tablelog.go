@@ -76,7 +76,7 @@ var remedies = map[snapshot.Reason]string{
 	snapshot.ByDDL:    "DDL on captured tables comes all the time: it goes on once that ends",
 	snapshot.ByBudget: "more keys change during a read than snapshot.touched_bytes holds: raise it, or lower snapshot.chunk_time",
 	snapshot.ByTouch:  "a table without a key is read whole, and changes each time: give it a primary key, or let its writers rest for a while",
-	snapshot.ByKey:    "the key of the table changes, or is missing in rows of the log: cancel the snapshot of the table and start it again",
+	snapshot.ByKey:    "the key of the table changes again and again, or is missing in rows of the log: it goes on once that ends",
 	snapshot.ByRows:   "rows of the table cannot be read: cdcd snapshot cancel gives the table up; please report it",
 	snapshot.ByLog:    "tables are read from another server than the log: sources.NAME.hosts must be one server",
 }

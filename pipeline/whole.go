@@ -73,20 +73,14 @@ func (t *tableRead) touched(ctx context.Context) error {
 			WithPlace("%s", t.name()).
 			WithHint("let its writers rest for one read and resume, ALTER TABLE ... ADD PRIMARY KEY, or leave it out: snapshot: {exclude: [%s]}", t.name())
 	}
-	wait := time.NewTimer(wholePause << t.tries)
-	defer wait.Stop()
-	select {
-	case <-wait.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return pause(ctx, wholePause<<t.tries)
 }
 
 // handOnWhole hands on op t for the table and then all its rows, in transactions
 // with nothing between them. Only the last says that the table is done: when the
 // line ends before that, the next one begins with op t again.
 func (d *dispatcher) handOnWhole(ctx context.Context, t *tableRead, v *event.Table, file *txbuffer.RowFile) error {
+	t.clears = false
 	t.state = t.state.Over(t.state.Key).Part(0, 0, false, time.Now())
 	if err := d.truncate(ctx, t, v); err != nil {
 		return err

@@ -62,6 +62,9 @@ type Job struct {
 	// stored. If not, it is to be stored first; with the cause Gap, in the
 	// transaction that carries the truncate event.
 	Begun bool
+	// Clear says that a truncate event must leave before the first row, behind
+	// the place of the stream up to which that could see: see Planning.Over.
+	Clear bool
 }
 
 // Plan says which tables are to be read, from where. A table is read when it has
@@ -104,19 +107,38 @@ func (p *Planning) job(t *source.TableInfo) (Job, bool) {
 		if s.Ended() || unwanted && s.Cause != Requested {
 			return Job{}, false
 		}
+		job := Job{Table: *t, State: s, Begun: true}
 		if !slices.Equal(s.Key, t.Key) {
-			s = s.Over(t.Key)
+			job.State, job.Clear = p.Over(n, s, t.Key)
 		}
-		return Job{Table: *t, State: s, Begun: true}, true
+		return job, true
 	}
 	if unwanted || !ok && p.covered(n) {
 		return Job{}, false
 	}
-	s = State{Run: p.Marks.NextRun(), Cause: p.cause(), Key: t.Key, Started: stamp(p.Now)}
-	if p.Where != nil {
-		s.Where = p.Where(n)
+	return Job{Table: *t, State: State{Run: p.Marks.NextRun(), Cause: p.cause(), Key: t.Key, Where: p.where(n), Started: stamp(p.Now)}}, true
+}
+
+func (p *Planning) where(n Name) string {
+	if p.Where == nil {
+		return ""
 	}
-	return Job{Table: *t, State: s}, true
+	return p.Where(n)
+}
+
+// Over returns the state of the same reading, begun anew by that key, and
+// whether a truncate event must leave before its first row: what has left under
+// other columns would else stay beside the rows that come again. Where only some
+// rows are read it would take the others away, so none leaves there.
+//
+// A table without a key leaves behind a truncate event always: some rows cannot
+// be read of it, and so all are.
+func (p *Planning) Over(n Name, s State, key []string) (_ State, clears bool) {
+	again := s.Over(key)
+	if len(key) == 0 && s.Cause == Requested {
+		again.Where, again.Rest = p.where(n), false
+	}
+	return again, !slices.Equal(s.Key, key) && (s.Where == "" || len(s.Key) == 0)
 }
 
 func (p *Planning) excluded(n Name) bool { return p.Excluded != nil && p.Excluded(n) }

@@ -285,8 +285,42 @@ func TestAnotherKeyStartsTheTableOver(t *testing.T) {
 	s.key = []string{"x", "y"}
 	p = s.plan()
 	expect(t, p, "a initial", "b initial")
-	if j := p.Jobs[0]; !j.Begun || j.State.Rows != 0 || !slices.Equal(j.State.Key, s.key) {
+	if j := p.Jobs[0]; !j.Begun || !j.Clear || j.State.Rows != 0 || !slices.Equal(j.State.Key, s.key) {
 		t.Errorf("goes on with %+v", j)
+	}
+	if j := p.Jobs[1]; j.Begun || j.Clear {
+		t.Errorf("a table that nothing has left of: %+v", j)
+	}
+}
+
+// TestOver: what has left under other columns goes first, unless some rows only
+// are read; a table without a key is read with the rows that it has as a rule.
+func TestOver(t *testing.T) {
+	p := Planning{Where: func(Name) string { return "x = 1" }}
+	ab, ba := []string{"a", "b"}, []string{"b", "a"}
+	for _, x := range []struct {
+		from   State
+		key    []string
+		clears bool
+		where  string
+	}{
+		{State{Cause: Initial, Key: ab}, ab, false, ""},
+		{State{Cause: Initial, Key: ab}, ba, true, ""},
+		{State{Cause: Initial, Key: ab}, nil, true, ""},
+		{State{Cause: Initial}, ab, true, ""},
+		{State{Cause: Initial, Where: "y"}, ab, true, "y"},
+		{State{Cause: Initial, Key: ab, Where: "y"}, ba, false, "y"},
+		{State{Cause: Requested, Key: ab, Where: "z", Rest: true}, ba, false, "z"},
+		{State{Cause: Requested, Key: ab, Where: "z", Rest: true}, nil, false, "x = 1"},
+	} {
+		x.from.Run, x.from.Rows, x.from.Chunks, x.from.After = 7, 5, 2, Bound("k")
+		got, clears := p.Over(Name{"d", "t"}, x.from, x.key)
+		if clears != x.clears || got.Where != x.where || got.Rest != (x.from.Rest && x.key != nil) {
+			t.Errorf("%+v by %v: %+v, truncate event %v", x.from, x.key, got, clears)
+		}
+		if got.Run != 7 || got.Chunks != 2 || got.Rows != 0 || got.After != nil || !slices.Equal(got.Key, x.key) {
+			t.Errorf("%+v by %v: %+v", x.from, x.key, got)
+		}
 	}
 }
 

@@ -42,13 +42,15 @@ type ChunkReader interface {
 	// req.Seen, and waits for the server to show that, within ctx.
 	//
 	// Errors: Fatal with CodeNoTable when the table does not exist (any more),
-	// or CodePlace when its key has changed; Fatal by name when its rows cannot be read or rendered; Transient else.
+	// CodePlace when the order of its key has changed since req.After was told,
+	// CodeNoKey when it has none; Fatal by name when its rows cannot be read or
+	// rendered; Transient else.
 	Read(ctx context.Context, req ChunkRequest) (Chunk, error)
 	// ReadWhole reads all rows of a table at once, in no order: the one way for
 	// one without a Key. Bodies go to take as they come, without Table, and are
 	// its to keep. Of the request it heeds Database, Table, Seen and Where. The
 	// chunk it returns has no Rows, Key, Last and Max. Errors are those of Read,
-	// and those of take.
+	// and those of take; CodePlace says that the table has got a Key.
 	ReadWhole(ctx context.Context, req ChunkRequest, take func(event.RawRows) error) (Chunk, error)
 	// Running is how many statements the server executes at this moment, 0 before
 	// the first Read.
@@ -61,7 +63,8 @@ const (
 	// CodeNoTable: the table does not exist.
 	CodeNoTable = "snapshot_no_table"
 	// CodePlace: the table has no such place as After or Until any more, since
-	// its key has changed; it can be read from its start.
+	// its key, or the order of that, has changed; it can be read from its start,
+	// by the key that Tables tells.
 	CodePlace = "snapshot_place"
 	// CodeNoKey: the table has no key to cut chunks by.
 	CodeNoKey = "snapshot_no_key"

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"regexp"
 	"strconv"
@@ -19,6 +20,9 @@ import (
 type cursor struct {
 	Key []string `json:"key"` // names of the columns
 	At  []string `json:"at"`  // their values, each behind a letter for its kind
+	// Order is what the order of each column depends on, as definition.order has
+	// it: in another one, other rows lie behind the same values.
+	Order []string `json:"order,omitempty"`
 }
 
 // The letters of kinds.
@@ -59,7 +63,7 @@ func parseCursor(text []byte) (cursor, error) {
 
 func cursorError(format string, args ...any) error {
 	return resilience.Errorf(resilience.Fatal, source.CodePlace, opReadChunk, format, args...).
-		WithHint("start the snapshot of the table anew")
+		WithHint("the snapshot of the table begins anew")
 }
 
 var atForms = map[byte]*regexp.Regexp{
@@ -87,7 +91,36 @@ func (c cursor) text() []byte {
 	return b
 }
 
-// cursorAt reads the place of a row.
+// order is what the order of an index depends on, column by column: type,
+// collation and direction. A changed type counts whatever it is, since values
+// were converted.
+func (d *definition) order(x *tableIndex) []string {
+	list := make([]string, len(x.columns))
+	for i, c := range x.columns {
+		list[i] = d.orders[d.column(c.name)]
+		if c.descending {
+			list[i] += " desc"
+		}
+	}
+	return list
+}
+
+// orderOf is what the order of a column's values depends on. The labels of an
+// ENUM, which may be many, have a short form.
+func orderOf(c *toldColumn) string {
+	kind := c.columnType
+	if c.dataType == "enum" {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(kind)) // never fails
+		kind = fmt.Sprintf("enum#%016x", h.Sum64())
+	}
+	if c.collation != "" {
+		kind += " " + c.collation
+	}
+	return kind
+}
+
+// cursorAt reads the place of a row, without its order.
 func (d *definition) cursorAt(row []byte, key []int) (cursor, error) {
 	c := cursor{Key: make([]string, len(key)), At: make([]string, len(key))}
 	var dec chunkDecoder

@@ -173,6 +173,7 @@ func (r *chunkReader) chunk(ctx context.Context, q *session, req *source.ChunkRe
 		if err != nil {
 			return source.Chunk{}, err
 		}
+		last.Order = t.definition.order(query.index)
 		chunk.Last = last.text()
 	}
 	if rows.count > 0 && len(t.definition.doubts) > 0 && !rows.broken {
@@ -246,14 +247,17 @@ func chunkQueryFor(req *source.ChunkRequest, t *readTable) (*chunkQuery, []int, 
 		return nil, nil, err
 	}
 	x := chunkIndex(d.indexes)
-	if columns := firstKey(after, until); columns != nil {
-		if x = indexOver(d.indexes, columns); x == nil {
-			return nil, nil, cursorError("the table was read by the key (%s), which it no longer has", strings.Join(columns, ", "))
+	if at := firstOf(after, until); at != nil {
+		if x = indexOver(d.indexes, at.Key); x == nil {
+			return nil, nil, cursorError("the table was read by the key (%s), which it no longer has", strings.Join(at.Key, ", "))
+		}
+		if now := d.order(x); !slices.Equal(at.Order, now) {
+			return nil, nil, cursorError("the table was read in the order of (%s), its key has that of (%s)", strings.Join(at.Order, ", "), strings.Join(now, ", "))
 		}
 	}
 	if x == nil {
 		return nil, nil, resilience.Errorf(resilience.Fatal, source.CodeNoKey, opReadChunk, "the table has neither a primary key nor a unique key whose columns are whole and NOT NULL").
-			WithPlace("%s.%s", req.Database, req.Table).WithHint("resume: a table without a key is read as a whole")
+			WithPlace("%s.%s", req.Database, req.Table).WithHint("it goes on as a whole: a table without a key is read by one SELECT")
 	}
 	key := d.indexesOf(x.names())
 	query := &chunkQuery{
@@ -286,16 +290,17 @@ func places(req *source.ChunkRequest) (after, until *cursor, err error) {
 		}
 		*p.to = &c
 	}
-	if after != nil && until != nil && !slices.Equal(after.Key, until.Key) {
+	if after != nil && until != nil && !(slices.Equal(after.Key, until.Key) && slices.Equal(after.Order, until.Order)) {
 		return nil, nil, cursorError("the places %s and %s are of different keys", req.After, req.Until)
 	}
 	return after, until, nil
 }
 
-func firstKey(places ...*cursor) []string {
+// firstOf is the first place that there is.
+func firstOf(places ...*cursor) *cursor {
 	for _, c := range places {
 		if c != nil {
-			return c.Key
+			return c
 		}
 	}
 	return nil
@@ -325,6 +330,7 @@ func (q *session) largestKey(ctx context.Context, d *definition, query *chunkQue
 		return nil, err
 	}
 	c, err := d.cursorAt(rows.last, key)
+	c.Order = d.order(query.index)
 	return c.text(), err
 }
 

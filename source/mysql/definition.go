@@ -17,8 +17,10 @@ type definition struct {
 	table   *event.Table
 	layout  *chunkLayout
 	indexes []tableIndex
-	// unordered are the columns that no chunk can be cut by.
+	// unordered are the columns that no chunk can be cut by; orders is what the
+	// order of each depends on.
 	unordered []bool
+	orders    []string
 	doubts    []doubt      // labels that are not proven
 	fields    []chunkField // of the columns that are selected, in table order
 	rowSize   int          // the server's estimate in bytes, 0 where it has none
@@ -34,12 +36,12 @@ type chunkField struct {
 
 // toldColumn is one line of information_schema.COLUMNS.
 type toldColumn struct {
-	name, nullable, dataType, columnType, charset, extra string
-	octets, precision, scale, fraction                   int
+	name, nullable, dataType, columnType, charset, extra, collation string
+	octets, precision, scale, fraction                              int
 }
 
 const columnsQuery = `SELECT TABLE_NAME, COLUMN_NAME, IS_NULLABLE, LOWER(DATA_TYPE), COLUMN_TYPE, IFNULL(CHARACTER_SET_NAME, ''), EXTRA,
-	IFNULL(CHARACTER_OCTET_LENGTH, 0), IFNULL(NUMERIC_PRECISION, 0), IFNULL(NUMERIC_SCALE, 0), IFNULL(DATETIME_PRECISION, 0)
+	IFNULL(CHARACTER_OCTET_LENGTH, 0), IFNULL(NUMERIC_PRECISION, 0), IFNULL(NUMERIC_SCALE, 0), IFNULL(DATETIME_PRECISION, 0), IFNULL(COLLATION_NAME, '')
 	FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION`
 
 const tableQuery = `SELECT TABLE_NAME, TABLE_TYPE, IFNULL(ENGINE, ''), IFNULL(AVG_ROW_LENGTH, 0)
@@ -147,6 +149,7 @@ func (d *definition) build(q *session, database, table string, columns rows) err
 			return err
 		}
 		d.unordered = append(d.unordered, unorderedType(c.told.columnType))
+		d.orders = append(d.orders, orderOf(&c.told))
 		if !c.to.Excluded {
 			d.fields = append(d.fields, chunkField{column: i, expr: c.expr(), kind: c.kind})
 		}
@@ -158,6 +161,7 @@ func toldColumnFrom(line []string) toldColumn {
 	return toldColumn{
 		name: line[1], nullable: line[2], dataType: line[3], columnType: line[4], charset: line[5], extra: line[6],
 		octets: int(number(line[7])), precision: int(number(line[8])), scale: int(number(line[9])), fraction: int(number(line[10])),
+		collation: line[11],
 	}
 }
 

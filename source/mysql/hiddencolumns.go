@@ -19,8 +19,8 @@ const (
 func hiddenColumns(columns, indexes rows, kind, engine string) (hidden rows) {
 	if kind == "SYSTEM VERSIONED" && !slices.ContainsFunc(columns, isRowTime) {
 		hidden = append(hidden,
-			[]string{"", "row_start", "NO", "timestamp", "timestamp(6)", "", "", "0", "0", "0", "6"},
-			[]string{"", "row_end", "NO", "timestamp", "timestamp(6)", "", rowEnd, "0", "0", "0", "6"})
+			[]string{"", "row_start", "NO", "timestamp", "timestamp(6)", "", "", "0", "0", "0", "6", ""},
+			[]string{"", "row_end", "NO", "timestamp", "timestamp(6)", "", rowEnd, "0", "0", "0", "6", ""})
 	}
 	if engine == "MEMORY" {
 		return hidden // its indexes are hashes by nature
@@ -32,7 +32,7 @@ func hiddenColumns(columns, indexes rows, kind, engine string) (hidden rows) {
 		}
 		if x[3] == "1" {
 			n++
-			hidden = append(hidden, []string{"", fmt.Sprintf("DB_ROW_HASH_%d", n), "NO", "bigint", "bigint(20) unsigned", "", hashColumn, "0", "0", "0", "0"})
+			hidden = append(hidden, []string{"", fmt.Sprintf("DB_ROW_HASH_%d", n), "NO", "bigint", "bigint(20) unsigned", "", hashColumn, "0", "0", "0", "0", ""})
 		}
 		if x[9] == "YES" {
 			hidden[len(hidden)-1][2] = "YES"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/cdcd-io/cdcd/event"
@@ -28,6 +29,9 @@ type wholeRead struct {
 
 func (w *wholeRead) read(ctx context.Context, q *session, req *source.ChunkRequest, t *readTable) (source.Chunk, error) {
 	d := t.definition
+	if x := chunkIndex(d.indexes); x != nil {
+		return source.Chunk{}, cursorError("the table has got a key, (%s)", strings.Join(x.names(), ", "))
+	}
 	query := &chunkQuery{table: fullName(req.Database, req.Table), fields: d.fieldList(), where: req.Where}
 	if req.Where != "" {
 		if err := q.tryCondition(ctx, query); err != nil {
