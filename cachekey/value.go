@@ -48,6 +48,24 @@ func (c *Compiled) append(dst []byte, p *part, col *event.Column, v *event.Value
 	return finish(dst, from), nil
 }
 
+// AppendNumber appends the integer or DECIMAL as its key shows it; it is false
+// for a value that is neither.
+func AppendNumber(dst []byte, v *event.Value) ([]byte, bool) {
+	switch v.Kind {
+	case event.Int, event.Year:
+		return strconv.AppendInt(dst, v.Num, 10), true
+	case event.Uint, event.Bit:
+		return strconv.AppendUint(dst, uint64(v.Num), 10), true
+	case event.Decimal:
+		return appendDecimalValue(dst, v)
+	}
+	return dst, false
+}
+
+// AppendNumberText appends decimal text in the same form; it is false for text
+// that is no number without an exponent.
+func AppendNumberText(dst []byte, text string) ([]byte, bool) { return appendDecimalText(dst, text) }
+
 func appendDecimalValue(dst []byte, v *event.Value) ([]byte, bool) {
 	if v.Bytes == nil {
 		return appendDecimal(dst, v.Num, v.Scale), true

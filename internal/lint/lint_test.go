@@ -25,6 +25,7 @@ var levels = map[string]int{
 	"cachekey":              1,
 	"format/debezium":       2,
 	"format/text":           2,
+	"format/cachekeys":      2,
 	"sink":                  2,
 	"snapshot":              2,
 	"source/mysql":          2,
@@ -50,7 +51,7 @@ var levels = map[string]int{
 }
 
 // drivers may be imported by level 5 and internal/testenv only.
-var drivers = []string{"source/mysql", "sink/kafka", "sink/file", "sink/terminal", "checkpoint/file", "format/debezium", "format/text"}
+var drivers = []string{"source/mysql", "sink/kafka", "sink/file", "sink/terminal", "checkpoint/file", "format/debezium", "format/text", "format/cachekeys"}
 
 type pkg struct {
 	ImportPath string
