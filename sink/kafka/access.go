@@ -138,6 +138,9 @@ func (c *cluster) denied(err error, topic string) error {
 // topicRights are all operations that we do on a topic, so that one command is
 // enough. Write and Read include Describe.
 func (c *cluster) topicRights(topic string) []string {
+	if c.readOnly {
+		return []string{"Read"}
+	}
 	rights := []string{"Read", "Write", "DescribeConfigs"}
 	if topic == c.cfg.checkpointTopic() || c.cfg.CreateTopics.Enabled {
 		rights = append(rights, "Create")

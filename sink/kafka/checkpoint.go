@@ -5,16 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	kafka "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/fetch"
-	"github.com/segmentio/kafka-go/protocol/listoffsets"
 
 	"github.com/cdcd-io/cdcd/checkpoint"
 	"github.com/cdcd-io/cdcd/format"
@@ -51,9 +47,7 @@ func (o owner) newerThan(me owner) bool {
 
 // checkpointLog reads the checkpoint topic.
 type checkpointLog struct {
-	c      *cluster
-	topic  string
-	next   int64 // offset of the next record to read
+	partitionReader
 	values map[string][]byte
 	epochs map[int64]int16 // newest epoch of each
 	note   *note           // what somebody began to settle
@@ -62,13 +56,10 @@ type checkpointLog struct {
 }
 
 func newCheckpointLog(c *cluster, topic string) *checkpointLog {
-	return &checkpointLog{c: c, topic: topic, values: map[string][]byte{}, epochs: map[int64]int16{}}
+	l := &checkpointLog{partitionReader: partitionReader{c: c, topic: topic}, values: map[string][]byte{}, epochs: map[int64]int16{}}
+	l.visit = l.takeRecords
+	return l
 }
-
-const (
-	readUncommitted int8 = iota
-	readCommitted
-)
 
 // read takes in what is committed. With settled it waits until everything
 // written before the call is decided; nothing newer can then be hidden behind
@@ -99,107 +90,14 @@ func (l *checkpointLog) read(ctx context.Context, settled bool) error {
 	return classify(err, "read checkpoint topic", l.topic)
 }
 
-// offset returns the end of the topic: of all records, or of the decided ones.
-func (l *checkpointLog) offset(ctx context.Context, isolation int8) (int64, error) {
-	return l.listOffset(ctx, isolation, -1)
-}
-
-func (l *checkpointLog) listOffset(ctx context.Context, isolation int8, at int64) (int64, error) {
-	req := &listoffsets.Request{ReplicaID: -1, IsolationLevel: isolation, Topics: []listoffsets.RequestTopic{{
-		Topic: l.topic, Partitions: []listoffsets.RequestPartition{{Partition: 0, CurrentLeaderEpoch: -1, Timestamp: at}},
-	}}}
-	res, err := l.c.roundTrip(ctx, req)
-	if err != nil {
-		return 0, err
-	}
-	topics := res.(*listoffsets.Response).Topics
-	if len(topics) == 0 || len(topics[0].Partitions) == 0 {
-		return 0, errors.New("the broker left the partition out of its answer")
-	}
-	p := &topics[0].Partitions[0]
-	if p.ErrorCode != 0 {
-		return 0, l.c.denied(kafka.Error(p.ErrorCode), l.topic)
-	}
-	return p.Offset, nil
-}
-
-// fetch reads on from next. Where nothing is decided yet the broker holds the
-// answer back for a moment.
+// fetch reads on. Where the cleaner has removed what comes next, it goes to the
+// first record there is.
 func (l *checkpointLog) fetch(ctx context.Context) error {
-	const wait, size = 50, 4 << 20
-	res, err := l.c.roundTrip(ctx, &fetch.Request{
-		ReplicaID: -1, MaxWaitTime: wait, MinBytes: 1, MaxBytes: size, IsolationLevel: readCommitted, SessionEpoch: -1,
-		Topics: []fetch.RequestTopic{{Topic: l.topic, Partitions: []fetch.RequestPartition{{
-			Partition: 0, CurrentLeaderEpoch: -1, FetchOffset: l.next, LogStartOffset: -1, PartitionMaxBytes: size,
-		}}}},
-	})
-	if err != nil {
-		return err
-	}
-	f := res.(*fetch.Response)
-	if f.ErrorCode != 0 {
-		return kafka.Error(f.ErrorCode)
-	}
-	if len(f.Topics) == 0 || len(f.Topics[0].Partitions) == 0 {
-		return errors.New("the broker left the partition out of its answer")
-	}
-	p := &f.Topics[0].Partitions[0]
-	if kafka.Error(p.ErrorCode) == kafka.OffsetOutOfRange {
+	err := l.partitionReader.fetch(ctx)
+	if errors.Is(err, kafka.OffsetOutOfRange) {
 		return l.rewind(ctx)
 	}
-	if p.ErrorCode != 0 {
-		return l.c.denied(kafka.Error(p.ErrorCode), l.topic)
-	}
-	return l.take(p)
-}
-
-// rewind goes to the first record there is.
-func (l *checkpointLog) rewind(ctx context.Context) error {
-	first, err := l.listOffset(ctx, readUncommitted, -2)
-	if err == nil && first == l.next {
-		err = errors.New("the broker serves no offset of the topic")
-	}
-	l.next = first
 	return err
-}
-
-// take applies the records of an answer, without those of aborted
-// transactions: the broker only lists these, it does not leave them out.
-func (l *checkpointLog) take(p *fetch.ResponsePartition) error {
-	stream, _ := p.RecordSet.Records.(*protocol.RecordStream)
-	if stream == nil {
-		return nil
-	}
-	aborts := newAborts(p.AbortedTransactions)
-	before := l.next
-	for _, r := range stream.Records {
-		if err := l.takeBatch(r, aborts); err != nil {
-			return err
-		}
-	}
-	if l.next == before && p.LastStableOffset > before {
-		l.next++ // only the empty shell of a cleaned batch lies here
-	}
-	return nil
-}
-
-func (l *checkpointLog) takeBatch(r protocol.RecordReader, aborts *aborts) error {
-	switch b := r.(type) {
-	case *protocol.ControlBatch:
-		l.next = max(l.next, b.BaseOffset+1)
-		c, err := b.ReadControlRecord()
-		if err == nil && c.Type == 0 {
-			aborts.end(b.ProducerID)
-		}
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
-		return err
-	case *protocol.RecordBatch:
-		l.next = max(l.next, b.BaseOffset+1)
-		return l.takeRecords(b, b.Attributes.Transactional() && aborts.covers(b.ProducerID, b.BaseOffset))
-	}
-	return fmt.Errorf("the checkpoint topic holds records of an old format (%T)", r)
 }
 
 func (l *checkpointLog) takeRecords(r *protocol.RecordBatch, aborted bool) error {
@@ -241,30 +139,6 @@ func (l *checkpointLog) apply(b *logBatch) error {
 	}
 	return nil
 }
-
-// aborts tells which batches of an answer belong to aborted transactions.
-type aborts struct {
-	list []fetch.ResponseTransaction // by first offset; those not reached yet
-	open map[int64]bool              // producers inside an aborted transaction
-}
-
-func newAborts(list []fetch.ResponseTransaction) *aborts {
-	list = slices.Clone(list)
-	slices.SortFunc(list, func(a, b fetch.ResponseTransaction) int { return int(a.FirstOffset - b.FirstOffset) })
-	return &aborts{list: list, open: map[int64]bool{}}
-}
-
-// covers must be called in the order of offsets.
-func (a *aborts) covers(pid, offset int64) bool {
-	for len(a.list) > 0 && a.list[0].FirstOffset <= offset {
-		a.open[a.list[0].ProducerID] = true
-		a.list = a.list[1:]
-	}
-	return a.open[pid]
-}
-
-// end is the abort marker of the producer.
-func (a *aborts) end(pid int64) { delete(a.open, pid) }
 
 // owner returns the claim in force, zero when there is none.
 func (l *checkpointLog) owner() (owner, error) {

@@ -22,6 +22,7 @@ type DialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 // line lives on. Safe for concurrent use.
 type cluster struct {
 	cfg       *Config
+	readOnly  bool // we write nothing, and need no right to
 	addr      net.Addr
 	dialer    *dialer
 	transport *kafka.Transport

@@ -152,7 +152,7 @@ func (p *packer) recordHeaders(r *format.Record) {
 	}
 	if r.Oversize > 0 {
 		p.scratch = strconv.AppendInt(p.scratch[:0], int64(r.Oversize), 10)
-		p.own.add("cdcd.oversize", p.scratch)
+		p.own.add(headerOversize, p.scratch)
 	}
 	if rows, ends := p.ending.Rows(r); ends {
 		p.scratch = strconv.AppendUint(p.scratch[:0], rows, 10)

@@ -48,6 +48,7 @@ func TestRealBroker(t *testing.T) {
 		{"one transaction in many batches", largeTransaction},
 		{"transaction without end", endlessTransaction},
 		{"transaction in parts", transactionInParts},
+		{"reading", reading},
 		{"close", closing},
 		{"doctor", doctor},
 		{"conformance", conformance},
