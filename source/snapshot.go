@@ -85,6 +85,9 @@ type ChunkRequest struct {
 	Until []byte
 	// Where is an SQL condition that rows must meet; "" for all.
 	Where string
+	// ByKeys says that Where names rows by their whole keys. The server finds
+	// them by the index, however few they are: one statement reads a chunk.
+	ByKeys bool
 	// Rows and Bytes are the most to read: the first that is reached ends the
 	// chunk. A chunk has at least one row, unless the table has no more or Where
 	// lets few through.

@@ -14,8 +14,9 @@ type chunkQuery struct {
 	after  []string    // literals of the last key before the chunk; nil at the start
 	until  []string    // literals of the largest key wanted; nil for no bound
 	where  string
-	limit  int // 0: none
-	skip   int // rows before the first
+	byKeys bool // where is met by rows that the index finds
+	limit  int  // 0: none
+	skip   int  // rows before the first
 }
 
 // sql renders the statement. Bounds stand in expanded form, column by column:

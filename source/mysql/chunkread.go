@@ -191,7 +191,7 @@ func (r *chunkReader) chunk(ctx context.Context, q *session, req *source.ChunkRe
 
 // scan reads the rows of a chunk.
 func (q *session) scan(ctx context.Context, t *readTable, query *chunkQuery, maxBytes int) (rows chunkRows, err error) {
-	if query.where != "" {
+	if query.where != "" && !query.byKeys {
 		return q.scanFiltered(ctx, t, query, maxBytes)
 	}
 	rows, err = q.scanBounded(ctx, t.definition, query, maxBytes)
@@ -262,7 +262,7 @@ func chunkQueryFor(req *source.ChunkRequest, t *readTable) (*chunkQuery, []int, 
 	key := d.indexesOf(x.names())
 	query := &chunkQuery{
 		table: fullName(req.Database, req.Table), fields: d.fieldList(), index: x,
-		where: req.Where, limit: t.limit(req),
+		where: req.Where, byKeys: req.ByKeys, limit: t.limit(req),
 	}
 	if after != nil {
 		if query.after, err = d.literals(*after, key); err != nil {

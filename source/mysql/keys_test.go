@@ -92,8 +92,42 @@ func TestKeysOfEveryType(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("%s: read %v, want %v: %s", table, got, want, *m.MustQuery(t, "SHOW CREATE TABLE "+db+"."+table)[0][1])
 			}
+			c.byKeys(db, table)
 		}
 	})
+}
+
+// byKeys reads each row of a table by its key, and all of them by all their keys.
+func (c *chunks) byKeys(db, table string) {
+	c.t.Helper()
+	rows := map[int64]event.Value{}
+	whole := c.read(source.ChunkRequest{Database: db, Table: table})
+	eachRow(c.t, whole, func(row *event.RowChange) {
+		v := row.After[1]
+		v.Bytes = slices.Clone(v.Bytes)
+		rows[row.After[0].Num] = v
+	})
+	var keys [][]event.Value
+	for id, v := range rows {
+		keys = append(keys, []event.Value{v})
+		if got := c.met(db, whole.Table, keys[len(keys)-1:]); !slices.Equal(got, []int64{id}) {
+			c.t.Errorf("%s: by the key %+v rows %v are read, want %d", table, v, got, id)
+		}
+	}
+	if got := c.met(db, whole.Table, keys); len(got) != len(rows) {
+		c.t.Errorf("%s: by %d keys rows %v are read", table, len(rows), got)
+	}
+}
+
+// met returns the rows that the condition of the keys lets through.
+func (c *chunks) met(db string, table *event.Table, keys [][]event.Value) []int64 {
+	c.t.Helper()
+	where, err := mysql.KeyCondition(table, keys)
+	if err != nil {
+		c.t.Errorf("%s: %v", table.Name, err)
+		return nil
+	}
+	return firstColumn(c.t, c.read(source.ChunkRequest{Database: db, Table: table.Name, Where: where, ByKeys: true}))
 }
 
 // keyCases are tables of 2000 rows with keys that a server could read too much
