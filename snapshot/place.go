@@ -18,6 +18,12 @@ const (
 	unrelated order = 2 // places of different logs
 )
 
+// Passed reports whether a position is not before a place, which lies in the log
+// of the same server.
+func Passed(p *event.Position, place event.Coord) bool {
+	return comparePlaces(p.File, *place.File, p.Offset, place.Offset).passed()
+}
+
 // comparePlaces orders places by the number at the end of the file's name, then
 // by offset. Names that differ in more than the number, files of one name with
 // different stamps and files of different servers belong to different logs.

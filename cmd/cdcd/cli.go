@@ -21,7 +21,7 @@ type verb struct {
 
 // verbs in the order of the help.
 func verbs() []verb {
-	return []verb{runVerb(), checkVerb(), tailVerb(), statusVerb(), pauseVerb(), resumeVerb(), snapshotVerb(), versionVerb(), helpVerb()}
+	return []verb{runVerb(), checkVerb(), tailVerb(), statusVerb(), pauseVerb(), resumeVerb(), snapshotVerb(), verifyVerb(), versionVerb(), helpVerb()}
 }
 
 // execute runs one command line and returns its exit code.

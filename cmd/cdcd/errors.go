@@ -16,8 +16,8 @@ const (
 	exitOK       = 0
 	exitFailed   = 1 // what was asked for failed
 	exitUsage    = 2 // the command line or the configuration is wrong: do not try again
-	exitFindings = 3 // check found problems
-	exitNoDaemon = 4 // status, pause, resume, snapshot: no daemon answers
+	exitFindings = 3 // check found problems, or verify differences
+	exitNoDaemon = 4 // status, pause, resume, snapshot, verify --repair: no daemon answers
 )
 
 // exitError is an error with an exit code and a hint of its own.

@@ -29,6 +29,7 @@ type formatSpec struct {
 	noKeyOnly refusal
 	// encoders returns what makes the encoders of a pipeline.
 	encoders func(d formatDeps) encoders
+	debezium *debezium.Config // where it is one
 }
 
 // refusal is a setting that keeps something from being done, and why.
@@ -63,7 +64,7 @@ func debeziumFormat(decode func(any), topic string) formatSpec {
 		c.Topic = topic
 	}
 	decode(&c)
-	spec := formatSpec{json: true}
+	spec := formatSpec{json: true, debezium: &c}
 	if c.Schemas {
 		spec.noKeyOnly = refusal{"schemas", "a schema promises columns that such rows lack"}
 	}

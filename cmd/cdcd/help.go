@@ -33,8 +33,8 @@ exit codes:
   0  done
   1  failed; the error says why
   2  the command line or the configuration is wrong; trying again will not help
-  3  check found problems
-  4  no daemon answers (status, pause, resume, snapshot)
+  3  check found problems, or verify differences
+  4  no daemon answers (status, pause, resume, snapshot, verify --repair)
 `
 
 func overview() string {

@@ -29,6 +29,7 @@ type sinkSpec struct {
 	keyOnly bool               // its rows may have to be rendered with their key only
 	color   func(*system) bool // whether a person reads it in colour; nil for no
 	open    func(d sinkDeps) sink.Sink
+	kafka   *kafka.Config // where it is one
 }
 
 // sinkDeps are what a sink gets from the pipeline it belongs to.
@@ -73,7 +74,7 @@ func kafkaSink(decode func(any)) sinkSpec {
 	if c.topicError() != nil {
 		c.Topic = "" // told once, here; pipelines need not inherit it
 	}
-	return sinkSpec{topic: c.Topic, shared: c.TransactionalID == "", keyOnly: c.KeyOnly(), open: func(d sinkDeps) sink.Sink {
+	return sinkSpec{topic: c.Topic, shared: c.TransactionalID == "", keyOnly: c.KeyOnly(), kafka: &c.Config, open: func(d sinkDeps) sink.Sink {
 		own := c.Config
 		own.Installation, own.Pipeline = d.installation, d.pipeline
 		return kafka.New(own, kafka.Options{Observer: d.kafkaObserver()})

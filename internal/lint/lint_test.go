@@ -37,6 +37,7 @@ var levels = map[string]int{
 	"sink/terminal":         3,
 	"sink/sinktest":         3,
 	"admin":                 4,
+	"internal/verify":       3,
 	"internal/config":       4,
 	"internal/testenv":      4,
 	"internal/lint":         4,
