@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/go-mysql-org/go-mysql/mysql"
@@ -20,8 +21,9 @@ type Workload struct {
 	Addr, User, Password, Database string
 	Writers                        int
 	Seed                           uint64
-	BigRows                        int  // rows of a large transaction, one in 200; 0 for none
-	DDL                            bool // ALTER and TRUNCATE now and then
+	BigRows                        int           // rows of a large transaction, one in 200; 0 for none
+	DDL                            bool          // ALTER and TRUNCATE now and then
+	Pause                          time.Duration // of a writer between two transactions
 
 	mu     sync.Mutex
 	ledger map[string]Outcome
@@ -83,6 +85,10 @@ func (w *Workload) writer(ctx context.Context, id, n int) error {
 	for i := first; ctx.Err() == nil && (n == 0 || i < first+n); i++ {
 		if err := t.transaction(ctx, i); err != nil {
 			return fmt.Errorf("writer %d, transaction %d: %w", id, i, err)
+		}
+		select {
+		case <-time.After(w.Pause):
+		case <-ctx.Done():
 		}
 	}
 	return nil
