@@ -26,6 +26,7 @@ const unitsInFlight = 1024
 // has one writer: the goroutine named beside it.
 type line struct {
 	p     *Pipeline
+	id    string // of no other line: the term, and its number in the process
 	start checkpoint.Checkpoint
 
 	ring  *txbuffer.Ring
@@ -83,8 +84,9 @@ func (p *Pipeline) newLine(cp checkpoint.Checkpoint) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.begun++
 	l := &line{
-		p: p, start: cp, ring: ring,
+		p: p, id: fmt.Sprintf("%d.%d", cp.Term, p.begun), start: cp, ring: ring,
 		out:     newBudget(p.cfg.OutputBytes),
 		chunks:  newBudget(p.cfg.Snapshot.BufferBytes),
 		merging: newMerging(cp.Position, p.cfg.Snapshot.TouchedBytes),

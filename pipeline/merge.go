@@ -132,7 +132,10 @@ func (d *dispatcher) handOn(ctx context.Context, t *tableRead, o *snapshot.Outco
 	return d.putAll(ctx, d.l.cut(tx, o.Rows))
 }
 
-// silentTx begins a transaction of n rows of a table, with the table's state.
+// silentTx begins a transaction of n rows of a table, with the table's state. Its
+// key is one that no other has, of this line or another: where a sink delivers at
+// least once, a later line may read the chunk again, and it need not be the same
+// rows then.
 func (d *dispatcher) silentTx(t *tableRead, n uint64) (*event.Tx, error) {
 	mark, err := t.state.Mark(t.info.Database, t.info.Name)
 	if err != nil {
@@ -142,7 +145,7 @@ func (d *dispatcher) silentTx(t *tableRead, n uint64) (*event.Tx, error) {
 	now := time.Now()
 	tx := &event.Tx{
 		Begin: d.l.merger.End(), End: d.l.merger.End(), Commit: now, Micros: true, Received: now, Rows: n, Silent: true,
-		Key:    fmt.Sprintf("snapshot:%s:%d:%d", t.name(), t.state.Run, t.state.Chunks),
+		Key:    fmt.Sprintf("snapshot:%s:%d:%d:%s", t.name(), t.state.Run, t.state.Chunks, d.l.id),
 		Tables: []event.TableCount{{Database: t.info.Database, Table: t.info.Name, Rows: n}},
 	}
 	tx.End.Mark = mark

@@ -50,7 +50,8 @@ type Pipeline struct {
 	paused  chan struct{} // closed by Resume; nil while not paused
 	stopRun func()        // ends the running line softly; nil while none runs
 
-	completed bool // nothing is left to do
+	completed bool   // nothing is left to do
+	begun     uint64 // lines so far
 }
 
 // errPaused is the cause with which Pause ends a line.

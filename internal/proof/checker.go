@@ -124,6 +124,7 @@ func Check(changes []Change, rules Rules) []Violation {
 		if !changes[i].Snapshot() {
 			k.rows[changes[i].Seq] = max(k.rows[changes[i].Seq], changes[i].Rows)
 		}
+		k.term = max(k.term, changes[i].Term)
 	}
 	for i := range changes {
 		if changes[i].Snapshot() {
@@ -131,10 +132,7 @@ func Check(changes []Change, rules Rules) []Violation {
 		} else {
 			k.partition(&changes[i])
 		}
-		switch {
-		case changes[i].Row == 0: // a truncate is no row and goes to every partition
-		case changes[i].Op == "r" && !rules.ExactlyOnce: // a chunk that is read again need not have the same rows
-		default:
+		if changes[i].Row > 0 { // a truncate is no row and goes to every partition
 			k.transaction(&changes[i])
 		}
 	}
@@ -146,6 +144,7 @@ type checker struct {
 	txs   map[string]*seenTx // by seq, chunks of a snapshot by their id
 	parts map[string]*seenPartition
 	rows  map[uint64]uint64 // of each transaction, by its own count
+	term  uint64            // of the last process
 	rules Rules
 	found []Violation
 }
@@ -153,9 +152,12 @@ type checker struct {
 type seenTx struct {
 	id   string
 	seq  uint64
+	term uint64 // that it came under last
+	read bool   // its rows are those of a chunk
 	rows uint64
-	have map[[2]uint64]int // row and part
-	of   map[uint64]int    // parts of each row
+	have map[[2]uint64]int    // row and part
+	says map[[2]uint64]string // where doubles may be: what each says
+	of   map[uint64]int       // parts of each row
 }
 
 type seenPartition struct {
@@ -224,7 +226,7 @@ func (k *checker) transaction(c *Change) {
 	}
 	t := k.txs[name]
 	if t == nil {
-		t = &seenTx{id: c.TxID, seq: c.Seq, have: map[[2]uint64]int{}, of: map[uint64]int{}}
+		t = &seenTx{id: c.TxID, seq: c.Seq, read: c.Op == "r", have: map[[2]uint64]int{}, says: map[[2]uint64]string{}, of: map[uint64]int{}}
 		k.txs[name] = t
 	}
 	if t.id != c.TxID {
@@ -235,6 +237,10 @@ func (k *checker) transaction(c *Change) {
 	if t.have[key] > 1 && k.rules.ExactlyOnce {
 		k.add("P4", "row %d.%d of transaction %s (seq %d) came %d times", c.Row, c.Part, c.TxID, c.Seq, t.have[key])
 	}
+	if !k.rules.ExactlyOnce {
+		k.sameAgain(c, t, key)
+	}
+	t.term = max(t.term, c.Term)
 	if n, ok := t.of[c.Row]; ok && n != c.Parts {
 		k.add("P3", "row %d of seq %d has %d and %d parts", c.Row, c.Seq, n, c.Parts)
 	}
@@ -244,9 +250,27 @@ func (k *checker) transaction(c *Change) {
 	}
 }
 
+// sameAgain checks that a double says what the record before it said.
+func (k *checker) sameAgain(c *Change, t *seenTx, key [2]uint64) {
+	says := fmt.Sprintf("%s %s %s %s %s", c.Topic, c.Key, c.Op, c.Before, c.After)
+	if old, ok := t.says[key]; ok && old != says {
+		k.add("P3", "row %d.%d of transaction %s is %q and %q", c.Row, c.Part, c.TxID, old, says)
+	}
+	t.says[key] = says
+}
+
+// cutOff reports whether a chunk may lack rows: a process that delivers at least
+// once may die in the middle of one, and the next reads it under another id.
+func (k *checker) cutOff(t *seenTx) bool {
+	return t.read && !k.rules.ExactlyOnce && t.term < k.term
+}
+
 // whole checks that every transaction seen is complete by its own count.
 func (k *checker) whole() {
 	for _, t := range k.txs {
+		if k.cutOff(t) {
+			continue
+		}
 		seq := t.seq
 		if t.rows == 0 {
 			k.add("P3", "transaction %s (seq %d): the record with the count is missing", t.id, seq)

@@ -171,3 +171,39 @@ func TestFold(t *testing.T) {
 		t.Fatalf("folded: %v", got)
 	}
 }
+
+// TestChunksDeliveredAtLeastOnce: a record may come twice with the same content,
+// and a chunk that a dead process has begun may stay without its end.
+func TestChunksDeliveredAtLeastOnce(t *testing.T) {
+	chunk := func(term int, id string, offset int64, rows ...int) (recs []Record) {
+		for i, v := range rows {
+			h := map[string]string{"cdcd.seq": "7", "cdcd.term": fmt.Sprint(term), "cdcd.tx": id, "cdcd.row": fmt.Sprint(i + 1)}
+			if i == 2 {
+				h["cdcd.rows"] = "3"
+			}
+			recs = append(recs, Record{Topic: "c", Offset: offset + int64(i), Key: fmt.Append(nil, i), Headers: h,
+				Value: fmt.Appendf(nil, `{"before":null,"after":{"v":%d},"op":"r"}`, v)})
+		}
+		return recs
+	}
+	for _, c := range []struct {
+		name string
+		then []Record
+		bad  bool
+	}{
+		{"again", chunk(1, "s:1", 10, 1, 2, 3), false},
+		{"again in part", chunk(1, "s:1", 10, 1, 2), false},
+		{"with another row", chunk(1, "s:1", 10, 1, 5, 3), true},
+		{"another one", chunk(2, "s:2", 10, 1, 5, 3), false},
+		{"another one in part", chunk(1, "s:2", 10, 1, 5), true},
+		{"another one in part, then a third", append(chunk(1, "s:2", 10, 1, 5), chunk(2, "s:3", 20, 1, 6, 3)...), false},
+	} {
+		ch, err := ParseChanges(append(chunk(1, "s:1", 0, 1, 2, 3), c.then...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := Check(ch, Rules{}); len(found) > 0 != c.bad {
+			t.Errorf("%s: %v", c.name, found)
+		}
+	}
+}

@@ -108,7 +108,8 @@ func TestSnapshotKilled(t *testing.T) {
 }
 
 // TestSnapshotAtLeastOnce: without transactions rows may come again after a
-// kill, but none is lost and none is stale in the end.
+// kill, but none is lost, none is stale in the end, and no id stands for two
+// different chunks.
 func TestSnapshotAtLeastOnce(t *testing.T) {
 	r, ctx := snapshotRig(t, RigOptions{Delivery: "at_least_once"})
 	r.slowSource(t)
