@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -17,7 +18,8 @@ type Rig struct {
 	Dir    string
 	Env    *testenv.Env
 	DB     *testenv.MySQL
-	Kafka  *testenv.Kafka
+	Kafka  *testenv.Kafka // nil where the daemon writes to files
+	Output string         // the file, "" where it does not
 	Daemon *Daemon
 	Load   *Workload
 	Socket string
@@ -41,6 +43,7 @@ type RigOptions struct {
 	Database string            // default shop
 	Schema   string            // statements that fill the database; default the workload's tables
 	Kafka    testenv.KafkaOptions
+	File     bool // no broker: the daemon writes to files
 	Race     bool // build the daemon with the race detector
 }
 
@@ -51,7 +54,9 @@ func NewRig(ctx context.Context, env *testenv.Env, dir string, o RigOptions) (*R
 	if r.DB, err = env.MySQL(ctx, testenv.MySQLOptions{Flavor: o.Flavor, Config: o.MySQL}); err != nil {
 		return nil, err
 	}
-	if r.Kafka, err = env.Kafka(ctx, o.Kafka); err != nil {
+	if o.File {
+		r.Output = filepath.Join(dir, "changes.jsonl")
+	} else if r.Kafka, err = env.Kafka(ctx, o.Kafka); err != nil {
 		return nil, err
 	}
 	bin, err := Build(ctx, dir, o.Race)
@@ -82,15 +87,9 @@ func (r *Rig) configure(bin string, o RigOptions) error {
 		return err
 	}
 	r.Socket = filepath.Join(run, "s")
-	source, brokers, delivery, format := o.Source, o.Brokers, o.Delivery, o.Format
+	source, format := o.Source, o.Format
 	if source == "" {
 		source = r.DB.Addr()
-	}
-	if brokers == "" {
-		brokers = r.Kafka.Bootstrap()
-	}
-	if delivery == "" {
-		delivery = "exactly_once"
 	}
 	if format == "" {
 		format = "decimal: string"
@@ -98,18 +97,27 @@ func (r *Rig) configure(bin string, o RigOptions) error {
 	text := fmt.Sprintf(`sources:
   shop: {hosts: [%q], user: %s, password: "${env:CDCD_MYSQL_PASSWORD}", tables: {include: ["%s.*"]}, columns: {exclude: [%s]}%s}
 sinks:
-  events: {kafka: {brokers: [%q], delivery: %s, create_topics: {partitions: 3}%s}}
+  events: {%s}
 pipelines:
   shop-events: {source: shop, sink: events, format: {%s}%s}
 checkpoint: {file: {dir: %q}}
 admin: {socket: %q}
-`, source, testenv.ReaderUser, r.Load.Database, strings.Join(o.Exclude, ", "), o.Reading, brokers, delivery, o.Sink, format, o.Pipeline, filepath.Join(r.Dir, "checkpoints"), r.Socket)
+`, source, testenv.ReaderUser, r.Load.Database, strings.Join(o.Exclude, ", "), o.Reading, r.sinkText(o), format, o.Pipeline, filepath.Join(r.Dir, "checkpoints"), r.Socket)
 	path := filepath.Join(r.Dir, "cdcd.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return err
 	}
 	r.Daemon = &Daemon{Bin: bin, Dir: r.Dir, Config: path, Env: []string{"CDCD_MYSQL_PASSWORD=" + testenv.ReaderPassword}}
 	return nil
+}
+
+// sinkText is the sink of the daemon's configuration.
+func (r *Rig) sinkText(o RigOptions) string {
+	if o.File {
+		return fmt.Sprintf("file: {path: %q%s}", r.Output, o.Sink)
+	}
+	brokers := cmp.Or(o.Brokers, r.Kafka.Bootstrap())
+	return fmt.Sprintf("kafka: {brokers: [%q], delivery: %s, create_topics: {partitions: 3}%s}", brokers, cmp.Or(o.Delivery, "exactly_once"), o.Sink)
 }
 
 // Close ends the daemon, if it runs, and removes its socket's folder.
@@ -215,8 +223,12 @@ func (r *Rig) ended(err error) (bool, error) {
 	}
 }
 
-// Read consumes every topic of the pipeline with the Java consumer.
+// Read consumes every topic of the pipeline with the Java consumer, or reads its
+// files.
 func (r *Rig) Read(ctx context.Context) ([]Record, error) {
+	if r.Output != "" {
+		return ReadFiles(r.Output)
+	}
 	recs, err := r.Kafka.Consume(ctx, testenv.ConsumeOptions{Pattern: `shop\..*`})
 	if err != nil {
 		return nil, err
