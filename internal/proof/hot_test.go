@@ -106,6 +106,8 @@ type hotLoad struct {
 	ver atomic.Int64
 	at  []atomic.Int64 // how many rows of each table have been read
 	did [hotActions]atomic.Int64
+	// rest is how long a writer rests after a transaction, so that a replica can follow.
+	rest time.Duration
 }
 
 const (
@@ -226,6 +228,10 @@ func (l *hotLoad) writer(ctx context.Context, rnd *rand.Rand) error {
 		}
 		if err := execute(conn, end); err != nil {
 			return err
+		}
+		select {
+		case <-time.After(l.rest):
+		case <-ctx.Done():
 		}
 	}
 	return nil

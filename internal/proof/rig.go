@@ -15,14 +15,15 @@ import (
 // Rig is a source, a broker, a daemon between them and a workload: what every
 // proof and the demo stand on.
 type Rig struct {
-	Dir    string
-	Env    *testenv.Env
-	DB     *testenv.MySQL
-	Kafka  *testenv.Kafka // nil where the daemon writes to files
-	Output string         // the file, "" where it does not
-	Daemon *Daemon
-	Load   *Workload
-	Socket string
+	Dir     string
+	Env     *testenv.Env
+	DB      *testenv.MySQL
+	Replica *testenv.MySQL // of DB, where the daemon reads tables from one; else nil
+	Kafka   *testenv.Kafka // nil where the daemon writes to files
+	Output  string         // the file, "" where it does not
+	Daemon  *Daemon
+	Load    *Workload
+	Socket  string
 	// InParts is the number of rows above which the judge lets a transaction lie
 	// in several Kafka transactions; 0 for none.
 	InParts uint64
@@ -38,6 +39,7 @@ type RigOptions struct {
 	Sink     string            // further settings of the sink, in YAML flow style: ", compression: none"
 	Pipeline string            // further settings of the pipeline, likewise
 	Format   string            // settings of the format, likewise but without the first comma; default "decimal: string"
+	Replica  bool              // read tables from a replica
 	Reading  string            // further settings of the source, likewise
 	Exclude  []string          // columns the daemon leaves out, as database.table.column
 	Database string            // default shop
@@ -53,6 +55,15 @@ func NewRig(ctx context.Context, env *testenv.Env, dir string, o RigOptions) (*R
 	var err error
 	if r.DB, err = env.MySQL(ctx, testenv.MySQLOptions{Flavor: o.Flavor, Config: o.MySQL}); err != nil {
 		return nil, err
+	}
+	if o.Replica {
+		if r.Replica, err = env.MySQL(ctx, testenv.MySQLOptions{Flavor: o.Flavor, ServerID: 2}); err != nil {
+			return nil, err
+		}
+		if err := r.Replica.Replicate(ctx, r.DB); err != nil {
+			return nil, err
+		}
+		o.Reading += fmt.Sprintf(", snapshot_from: [%q]", r.Replica.Addr())
 	}
 	if o.File {
 		r.Output = filepath.Join(dir, "changes.jsonl")

@@ -20,7 +20,7 @@ func (r *chunkReader) connected(ctx context.Context, seen *event.Position) (*ses
 	if r.conn != nil {
 		return r.conn, nil
 	}
-	q, err := r.source.connect(ctx)
+	q, err := r.source.connectReader(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -36,23 +36,12 @@ func (r *chunkReader) connected(ctx context.Context, seen *event.Position) (*ses
 // session: values as the log has them, the isolation, and an end to statements
 // that take too long. Global settings that change results are undone.
 func (q *session) prepareChunks(ctx context.Context, seen *event.Position) error {
-	identity, own := "SELECT @@global.server_uuid, @@global.gtid_mode, CURRENT_USER()", ""
-	if q.flavor == event.MariaDB {
-		identity, own = "SELECT CONCAT('server_id ', @@global.server_id), 'ON', CURRENT_USER()", "query_cache_type = OFF, "
-	}
-	r, err := q.row(ctx, identity)
-	if err != nil {
+	if err := q.admitReader(ctx, seen); err != nil {
 		return err
 	}
-	q.account = accountOf(r[2])
-	if seen.Server != "" && r[0] != seen.Server {
-		return resilience.Errorf(resilience.Fatal, "foreign_server", opReadChunk, "%s answers at %s, the stream reads %s", r[0], q.addr, seen.Server).
-			WithHint("all hosts must lead to the server that the stream reads")
-	}
-	if r[1] != "ON" {
-		if err := q.prepareWatermark(ctx, r[1]); err != nil {
-			return err
-		}
+	own := ""
+	if q.flavor == event.MariaDB {
+		own = "query_cache_type = OFF, "
 	}
 	for _, set := range []string{
 		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
@@ -67,6 +56,57 @@ func (q *session) prepareChunks(ctx context.Context, seen *event.Position) error
 		return err
 	}
 	return q.showHiddenKeys(ctx)
+}
+
+// admitReader checks that the server is the one that the stream reads, or a
+// replica of it, and what tells there what a SELECT shows.
+func (q *session) admitReader(ctx context.Context, seen *event.Position) error {
+	mode, err := q.introduce(ctx)
+	if err != nil {
+		return err
+	}
+	if q.primary != nil {
+		modeThere, err := q.primary.introduce(ctx)
+		if err != nil {
+			return err
+		}
+		if err := q.primary.isStreams(seen); err != nil {
+			return err
+		}
+		if q.identity != q.primary.identity {
+			return q.admitReplica(ctx, mode, modeThere)
+		}
+		_ = q.primary.Close() // the hosts lead to one server
+		q.primary = nil
+	}
+	if err := q.isStreams(seen); err != nil || mode == "ON" {
+		return err
+	}
+	return q.prepareWatermark(ctx, mode)
+}
+
+// introduce asks who the server is, who we are to it, and what its gtid_mode is;
+// MariaDB numbers everything.
+func (q *session) introduce(ctx context.Context) (mode string, err error) {
+	ask := "SELECT @@global.server_uuid, @@global.gtid_mode, CURRENT_USER()"
+	if q.maria() {
+		ask = "SELECT CONCAT('server_id ', @@global.server_id), 'ON', CURRENT_USER()"
+	}
+	r, err := q.row(ctx, ask)
+	if err != nil {
+		return "", err
+	}
+	q.identity, q.account = r[0], accountOf(r[2])
+	return r[1], nil
+}
+
+// isStreams requires that the server is the one that the stream reads.
+func (q *session) isStreams(seen *event.Position) error {
+	if seen.Server == "" || q.identity == seen.Server {
+		return nil
+	}
+	return resilience.Errorf(resilience.Fatal, "foreign_server", opReadChunk, "%s answers at %s, the stream reads %s", q.identity, q.addr, seen.Server).
+		WithHint("all hosts must lead to the server that the stream reads")
 }
 
 // statementLimit sets, as a part of SET SESSION, how long a SELECT may take; 0: any time.
@@ -140,6 +180,9 @@ func (r *chunkReader) table(ctx context.Context, q *session, req *source.ChunkRe
 	}
 	d, err := q.lookUp(ctx, req.Database, req.Table, r.source.definitions.get(name))
 	if err != nil {
+		return nil, err
+	}
+	if err := q.sameAtPrimary(ctx, req, d); err != nil {
 		return nil, err
 	}
 	d = r.source.definitions.keep(name, d)
@@ -222,7 +265,7 @@ func (q *session) scanBounded(ctx context.Context, d *definition, query *chunkQu
 	return q.selectRows(ctx, d, query.sql(), chunkBody, maxBytes)
 }
 
-// high ends the view and returns where the log ends after it.
+// high ends the view and returns where the log of the stream's server ends after it.
 func (r *chunkReader) high(ctx context.Context, q *session, req *source.ChunkRequest, broken bool) (event.Coord, error) {
 	var err error
 	if broken {
@@ -233,6 +276,9 @@ func (r *chunkReader) high(ctx context.Context, q *session, req *source.ChunkReq
 	}
 	if err != nil {
 		return event.Coord{}, err
+	}
+	if q.primary != nil {
+		return q.highAtPrimary(ctx)
 	}
 	file, offset, _, err := q.logEnd(ctx)
 	return event.Coord{File: &event.LogFile{Name: file}, Offset: offset}, err

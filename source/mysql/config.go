@@ -27,6 +27,10 @@ type Config struct {
 	// not there, is never captured, and needs SELECT, INSERT and UPDATE. Without
 	// it such tables are not read.
 	Watermark string `yaml:"watermark"`
+	// SnapshotFrom are host:port addresses of replicas of the server, tried in
+	// order: tables are read there, the log at Hosts. User, Password and TLS are
+	// the same. Default: none, tables are read at Hosts.
+	SnapshotFrom []string `yaml:"snapshot_from"`
 	// ServerIDs is the range from which the server_id of the connection that
 	// reads the log is taken: "4000-4999", or one number. Two readers of one
 	// server with the same id throw each other out. Default: an id from 2^31
@@ -103,10 +107,16 @@ func (c *Config) validateHosts() error {
 	if len(c.Hosts) == 0 {
 		errs = append(errs, errors.New("hosts: at least one host:port is needed"))
 	}
-	for i, h := range c.Hosts {
+	errs = append(errs, validateAddresses("hosts", c.Hosts), validateAddresses("snapshot_from", c.SnapshotFrom))
+	return errors.Join(errs...)
+}
+
+func validateAddresses(field string, list []string) error {
+	var errs []error
+	for i, h := range list {
 		host, port, err := net.SplitHostPort(h)
 		if err != nil || host == "" || port == "" {
-			errs = append(errs, fmt.Errorf("hosts[%d]: %q is not host:port", i, h))
+			errs = append(errs, fmt.Errorf("%s[%d]: %q is not host:port", field, i, h))
 		}
 	}
 	return errors.Join(errs...)

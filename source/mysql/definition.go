@@ -25,6 +25,7 @@ type definition struct {
 	fields    []chunkField // of the columns that are selected, in table order
 	rowSize   int          // the server's estimate in bytes, 0 where it has none
 	told      string       // what the server told, to see whether it is still the same
+	shape     string       // columns and keys, as servers that replicate them have them in common
 }
 
 // chunkField is one selected column.
@@ -84,7 +85,23 @@ func (q *session) lookUp(ctx context.Context, database, table string, known *def
 	if end := slices.IndexFunc(columns, func(c []string) bool { return c[6] == rowEnd }); end >= 0 && len(d.table.Key) > 0 {
 		d.table.Key = append(d.table.Key, end) // which MariaDB adds to every unique key
 	}
+	d.shape = d.shapeOf(columns)
 	return d, nil
+}
+
+// shapeOf is what must be the same where rows of one server stand for those of
+// another: columns, the record's key, and the key that chunks are cut by, with
+// its order.
+func (d *definition) shapeOf(columns rows) string {
+	var b strings.Builder
+	for _, c := range columns {
+		fmt.Fprintf(&b, "%s %s %s %s, ", c[1], c[4], c[2], c[11])
+	}
+	fmt.Fprintf(&b, "key %v", d.table.Key)
+	if x := chunkIndex(d.indexes); x != nil {
+		fmt.Fprintf(&b, ", chunks by %+v", x.columns)
+	}
+	return b.String()
 }
 
 // told asks for what information_schema has on a table. The server may compare

@@ -24,7 +24,7 @@ func (s *Source) SnapshotDoctor(ctx context.Context) []resilience.Finding {
 	}
 	defer q.Close()
 	e := &examination{session: q, ctx: ctx}
-	for _, look := range []func() error{e.snapshotGTIDs, e.snapshotRights} {
+	for _, look := range []func() error{e.snapshotGTIDs, e.snapshotRights, e.snapshotReplicas} {
 		if err := look(); err != nil {
 			e.found = append(e.found, resilience.Found(err))
 		}
@@ -33,8 +33,8 @@ func (s *Source) SnapshotDoctor(ctx context.Context) []resilience.Finding {
 }
 
 func (e *examination) snapshotGTIDs() error {
-	if e.maria() {
-		return nil
+	if e.maria() || len(e.source.cfg.SnapshotFrom) > 0 {
+		return nil // told by snapshotReplicas
 	}
 	mode, _, err := e.value("gtid_mode")
 	switch {
@@ -110,6 +110,45 @@ func (e *examination) snapshotRights() error {
 		"may not be read")
 	if refused.n == 0 {
 		e.good("snapshot_select", "the captured tables may be read; others do not show, for lack of any right to them")
+	}
+	return nil
+}
+
+// snapshotReplicas looks at the replicas that tables are to be read from.
+func (e *examination) snapshotReplicas() error {
+	if len(e.source.cfg.SnapshotFrom) == 0 {
+		return nil
+	}
+	srv, err := e.inspect(e.ctx)
+	if err != nil {
+		return err
+	}
+	for _, addr := range e.source.cfg.SnapshotFrom {
+		if err := e.snapshotReplica(addr, &event.Position{Server: srv.identity}); err != nil {
+			found := resilience.Found(err)
+			found.Text = addr + ": " + found.Text
+			e.found = append(e.found, found)
+		}
+	}
+	return nil
+}
+
+func (e *examination) snapshotReplica(addr string, seen *event.Position) error {
+	q, err := e.source.connectTo(e.ctx, addr)
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	if q.primary, err = e.source.connect(e.ctx); err != nil {
+		return err
+	}
+	if err := q.admitReader(e.ctx, seen); err != nil {
+		return err
+	}
+	if q.primary == nil {
+		e.good("snapshot_from", "%s is the server itself", addr)
+	} else {
+		e.good("snapshot_from", "tables are read at %s, a replica", addr)
 	}
 	return nil
 }

@@ -23,14 +23,32 @@ type session struct {
 	addr    string
 	flavor  event.Flavor
 	version string
-	account string // as the server names it, once it is prepared to read tables
-	byMark  bool   // a commit of our own tells what shows: see watermark.go
+	// Who the server is, and how it names our account, once the session is
+	// prepared to read tables.
+	identity, account string
+	byMark            bool // a commit of our own tells what shows: see watermark.go
+	// primary is a session at the server that the stream reads, where this one is
+	// at a replica of it: see readreplica.go.
+	primary *session
 }
 
-// connect opens a session to the first host that answers.
+// Close ends the session, and that at the primary.
+func (q *session) Close() error {
+	if q.primary != nil {
+		_ = q.primary.Close()
+		q.primary = nil
+	}
+	return q.Conn.Close()
+}
+
+// connect opens a session to the first of the source's hosts that answers.
 func (s *Source) connect(ctx context.Context) (*session, error) {
+	return s.connectAny(ctx, s.cfg.Hosts)
+}
+
+func (s *Source) connectAny(ctx context.Context, hosts []string) (*session, error) {
 	var last error
-	for _, addr := range s.cfg.Hosts {
+	for _, addr := range hosts {
 		c, err := s.connectTo(ctx, addr)
 		if err == nil {
 			return c, nil
@@ -103,6 +121,33 @@ type rows [][]string
 
 // ask runs one statement within the query timeout.
 func (q *session) ask(ctx context.Context, sql string) (rows, error) {
+	var r rows
+	err := q.run(ctx, sql, func(result *mysqlerr.Result) (err error) {
+		r, err = textRows(result)
+		return err
+	})
+	return r, err
+}
+
+// askNamed is ask with the names of the columns.
+func (q *session) askNamed(ctx context.Context, sql string) ([]map[string]string, error) {
+	var all []map[string]string
+	err := q.run(ctx, sql, func(result *mysqlerr.Result) error {
+		r, err := textRows(result)
+		for _, line := range r {
+			named := make(map[string]string, len(line))
+			for i, f := range result.Fields {
+				named[string(f.Name)] = line[i]
+			}
+			all = append(all, named)
+		}
+		return err
+	})
+	return all, err
+}
+
+// run runs one statement within the query timeout and has its result read.
+func (q *session) run(ctx context.Context, sql string, read func(*mysqlerr.Result) error) error {
 	limit := q.source.cfg.QueryTimeout
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
 	defer cancel()
@@ -115,10 +160,10 @@ func (q *session) ask(ctx context.Context, sql string) (rows, error) {
 		if ctx.Err() != nil {
 			err = resilience.Errorf(resilience.Transient, "source_slow", opAsk, "%w", context.Cause(ctx))
 		}
-		return nil, connectError(opAsk, err, q.source.worked)
+		return connectError(opAsk, err, q.source.worked)
 	}
 	defer result.Close()
-	return textRows(result)
+	return read(result)
 }
 
 func textRows(r *mysqlerr.Result) (rows, error) {

@@ -277,9 +277,13 @@ func (r *chunkReader) attempt(ctx context.Context, req *source.ChunkRequest, rea
 		r.source.worked = true
 		return chunk, nil
 	}
+	if ctx.Err() == nil {
+		err = q.tableError(connectError(opReadChunk, err, r.source.worked), req.Database, req.Table)
+		err = q.atPrimary(ctx, req, err)
+	}
 	_ = r.Close() // and with it what the server still does or holds for us
 	if ctx.Err() != nil {
 		return source.Chunk{}, context.Cause(ctx)
 	}
-	return source.Chunk{}, q.tableError(connectError(opReadChunk, err, r.source.worked), req.Database, req.Table)
+	return source.Chunk{}, err
 }

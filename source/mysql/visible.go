@@ -17,6 +17,8 @@ import (
 // everything up to the place that the request has seen. It waits for that within ctx.
 func (q *session) view(ctx context.Context, req *source.ChunkRequest) error {
 	switch {
+	case q.primary != nil:
+		return q.viewReplica(ctx, &req.Seen)
 	case q.flavor == event.MariaDB:
 		return q.viewMariaDB(ctx, &req.Seen)
 	case q.byMark:
@@ -30,25 +32,31 @@ func (q *session) view(ctx context.Context, req *source.ChunkRequest) error {
 // gives one to everything: gtid_mode cannot be turned ON while such commits are
 // under way.
 func (q *session) viewExecuted(ctx context.Context, seen *event.GTIDSet) error {
-	wait := "SELECT @@global.gtid_mode, 0"
-	if !seen.IsEmpty() {
-		wait = fmt.Sprintf("SELECT @@global.gtid_mode, WAIT_FOR_EXECUTED_GTID_SET('%s', %g)", seen, visibleSlice.Seconds())
-	}
 	for {
-		r, err := q.row(ctx, wait)
-		if err != nil {
+		if shows, err := q.executes(ctx, seen); shows || err != nil {
 			return err
-		}
-		if r[0] != "ON" {
-			return resilience.Errorf(resilience.Transient, "snapshot_gtid_mode", opReadChunk, "gtid_mode has become %s", r[0])
-		}
-		if r[1] == "0" {
-			return nil
 		}
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// executes waits for a slice of time until MySQL has executed a set, and reports
+// whether it has.
+func (q *session) executes(ctx context.Context, seen *event.GTIDSet) (bool, error) {
+	wait := "SELECT @@global.gtid_mode, 0"
+	if !seen.IsEmpty() {
+		wait = fmt.Sprintf("SELECT @@global.gtid_mode, WAIT_FOR_EXECUTED_GTID_SET('%s', %g)", seen, visibleSlice.Seconds())
+	}
+	r, err := q.row(ctx, wait)
+	if err != nil {
+		return false, err
+	}
+	if r[0] != "ON" {
+		return false, resilience.Errorf(resilience.Transient, "snapshot_gtid_mode", opReadChunk, "gtid_mode has become %s", r[0])
+	}
+	return r[1] == "0", nil
 }
 
 const (
