@@ -276,6 +276,14 @@ func (l *line) sinkRetrying() error {
 // is called from any goroutine.
 type Retrier interface{ Retrying() error }
 
+// Idler is an optional interface of a sink that tells others how fresh it is.
+// SourceIdle says that at that time the source had nothing after the transaction
+// seq, which may not have been sent yet. It is called by the reader, at each
+// heartbeat of an idle source, and must not block.
+type Idler interface {
+	SourceIdle(seq uint64, at time.Time)
+}
+
 func (l *line) stalled(name string) error {
 	l.p.deps.Log.Error("stage makes no progress, the line restarts", "stage", name, "goroutines", goroutines())
 	if o := l.p.deps.Observer.Stalled; o != nil {

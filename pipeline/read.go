@@ -82,6 +82,7 @@ func (p pulser) Pulse() (progress uint64, waiting bool) {
 func (l *line) pump(ctx context.Context, st source.Stream, asm *txbuffer.Assembler, s *stage) error {
 	var ev event.Event
 	heard := false
+	idler, _ := l.p.deps.Sink.(Idler)
 	for {
 		s.is(working)
 		if err := st.Next(ctx, &ev); err != nil {
@@ -103,6 +104,9 @@ func (l *line) pump(ctx context.Context, st source.Stream, asm *txbuffer.Assembl
 		if finished {
 			l.readSeq.Store(asm.Seq())
 			l.p.sourceRetry.Reset() // not before: it may break in the same transaction each time
+		}
+		if idler != nil && ev.Kind == event.EvHeartbeat {
+			idler.SourceIdle(asm.Seq(), ev.Received)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (l *line) nextRendered(ctx context.Context, s *stage) (*unit, error) {
 }
 
 func (l *line) give(ctx context.Context, u *unit) {
-	b := sink.Batch{Packed: u.packed, Ends: u.ends, Bytes: u.packed.Bytes(), Open: u.open, Part: u.part}
+	b := sink.Batch{Packed: u.packed, Ends: u.ends, Bytes: u.packed.Bytes(), Open: u.open, Part: u.part, Newest: u.newest}
 	ticket := l.acks.add(u)
 	u.sent = time.Now()
 	lastWaiting := len(l.order) == 0 && l.ring.Stats().Queued == 0

@@ -5,6 +5,7 @@ package sink
 
 import (
 	"context"
+	"time"
 
 	"github.com/cdcd-io/cdcd/checkpoint"
 	"github.com/cdcd-io/cdcd/event"
@@ -68,6 +69,9 @@ type Batch struct {
 	// zero for one that must be delivered whole. A sink that delivers it in parts
 	// stores it with the position before it.
 	Part event.Partial
+	// Newest is when the last transaction of the batch was committed, by the
+	// source's clock; zero where the batch has none that the source committed.
+	Newest time.Time
 }
 
 // Packed is what a Packer made; only its own sink understands it.

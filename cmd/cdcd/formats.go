@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/cdcd-io/cdcd/admin"
 	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/format"
+	"github.com/cdcd-io/cdcd/format/cachekeys"
 	"github.com/cdcd-io/cdcd/format/debezium"
 	"github.com/cdcd-io/cdcd/format/text"
 )
@@ -14,11 +16,15 @@ import (
 // made for another.
 const defaultFormat = "debezium"
 
+// cachekeysKind is the format of sinks that delete keys, and of no other.
+const cachekeysKind = "cachekeys"
+
 // formatTable is every kind of format there is. A new one is a line here and a
 // function below.
-var formatTable = map[string]func(decode func(any), topic string) formatSpec{
-	"debezium": debeziumFormat,
-	"text":     textFormat,
+var formatTable = map[string]func(decode func(any), into sinkSpec) formatSpec{
+	"debezium":    debeziumFormat,
+	"text":        textFormat,
+	cachekeysKind: cachekeysFormat,
 }
 
 // formatSpec is how a pipeline of the configuration writes changes.
@@ -58,10 +64,10 @@ func formatKinds() []string {
 }
 
 // debeziumFormat starts from the topics of the sink, where it has some.
-func debeziumFormat(decode func(any), topic string) formatSpec {
+func debeziumFormat(decode func(any), into sinkSpec) formatSpec {
 	c := debezium.DefaultConfig()
-	if topic != "" {
-		c.Topic = topic
+	if into.topic != "" {
+		c.Topic = into.topic
 	}
 	decode(&c)
 	spec := formatSpec{json: true, debezium: &c}
@@ -79,11 +85,39 @@ func debeziumFormat(decode func(any), topic string) formatSpec {
 	return spec
 }
 
-func textFormat(decode func(any), _ string) formatSpec {
+func textFormat(decode func(any), _ sinkSpec) formatSpec {
 	c := text.DefaultConfig()
 	decode(&c)
 	return formatSpec{noKeyOnly: refusal{"", "lines for people have no such form"}, encoders: func(d formatDeps) encoders {
 		c.Color = d.color
 		return func(r *format.Routes, _ event.Flavor) format.Encoder { return text.New(c, r) }
 	}}
+}
+
+// cachekeysSection is what can be set of the keys of a cache beside the sink's
+// list of them.
+type cachekeysSection struct {
+	GenerationAbove uint64 `yaml:"generation_above"`
+}
+
+// Validate tells what is wrong with the section.
+func (c cachekeysSection) Validate() error {
+	if c.GenerationAbove == 0 {
+		return errors.New("generation_above: want 1 or more, have 0")
+	}
+	return nil
+}
+
+// cachekeysFormat takes the keys from the sink, where a person looks for them.
+func cachekeysFormat(decode func(any), into sinkSpec) formatSpec {
+	c := cachekeys.DefaultConfig()
+	section := cachekeysSection{GenerationAbove: c.GenerationAbove}
+	decode(&section)
+	c.GenerationAbove, c.Keys = section.GenerationAbove, into.keys
+	return formatSpec{
+		noKeyOnly: refusal{"kind", "keys of a cache are no rows"},
+		encoders: func(formatDeps) encoders {
+			return func(r *format.Routes, _ event.Flavor) format.Encoder { return cachekeys.New(c, r) }
+		},
+	}
 }

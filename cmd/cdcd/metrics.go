@@ -7,6 +7,7 @@ import (
 
 	"github.com/cdcd-io/cdcd/admin"
 	"github.com/cdcd-io/cdcd/sink/kafka"
+	"github.com/cdcd-io/cdcd/sink/redis"
 )
 
 // sinkMetrics counts what drivers of sinks tell of themselves, beside what the
@@ -16,6 +17,10 @@ type sinkMetrics struct {
 	records, retries         *prometheus.CounterVec
 	splits, keyOnly          *prometheus.CounterVec
 	forgotten                *prometheus.CounterVec
+
+	unlink                     *prometheus.HistogramVec
+	rendered, unlinked, missed *prometheus.CounterVec
+	rewinds, gaps, scripts     *prometheus.CounterVec
 }
 
 func newSinkMetrics(m *admin.Metrics) *sinkMetrics {
@@ -28,6 +33,34 @@ func newSinkMetrics(m *admin.Metrics) *sinkMetrics {
 		keyOnly:   m.Counter("cdcd_kafka_key_only_rows_total", "Records of rows that were too large for their topic and left with their key only."),
 		splits:    m.Counter("cdcd_kafka_splits_total", "Kafka transactions that ended inside a transaction of the source."),
 		forgotten: m.Counter("cdcd_kafka_forgotten_transactions_total", "Transactions that the brokers forgot to end and that were ended later."),
+
+		unlink:   m.Histogram("cdcd_redis_delete_seconds", "How long Redis took to acknowledge a group of deletes."),
+		rendered: m.Counter("cdcd_redis_keys_rendered_total", "Keys of changed rows, before those that are the same were merged."),
+		unlinked: m.Counter("cdcd_redis_keys_deleted_total", "Keys that Redis was told to delete."),
+		missed:   m.Counter("cdcd_redis_keys_absent_total", "Those of them that were not there."),
+		rewinds:  m.Counter("cdcd_redis_rewinds_total", "Returns to an earlier position because Redis had lost deletes."),
+		gaps:     m.Counter("cdcd_redis_gaps_total", "Starts over entries that may have missed a delete."),
+		scripts:  m.Counter("cdcd_redis_script_loads_total", "Times that Redis had forgotten the script."),
+	}
+}
+
+// redis returns what counts for the pipeline of that name.
+func (m *sinkMetrics) redis(pipeline string) redis.Observer {
+	if m == nil {
+		return redis.Observer{}
+	}
+	unlink, rendered, unlinked := m.unlink.WithLabelValues(pipeline), m.rendered.WithLabelValues(pipeline), m.unlinked.WithLabelValues(pipeline)
+	missed, rewinds, gaps, scripts := m.missed.WithLabelValues(pipeline), m.rewinds.WithLabelValues(pipeline), m.gaps.WithLabelValues(pipeline), m.scripts.WithLabelValues(pipeline)
+	return redis.Observer{
+		Deleted: func(all, keys, existed int, took time.Duration) {
+			unlink.Observe(took.Seconds())
+			rendered.Add(float64(all))
+			unlinked.Add(float64(keys))
+			missed.Add(float64(keys - existed))
+		},
+		ScriptLoaded: scripts.Inc,
+		Rewound:      func(uint64, uint64) { rewinds.Inc() },
+		Gap:          func(redis.OnGap, int) { gaps.Inc() },
 	}
 }
 

@@ -77,20 +77,47 @@ func (p *plan) lineDefaults() pipeline.Config {
 // default does, and whose topics stand with the brokers.
 func (p *plan) line(l *config.Pipeline) *linePlan {
 	lp := &linePlan{Pipeline: l, source: p.sources[l.Source], sink: p.sinks[l.Sink]}
-	topic := ""
+	var into sinkSpec
 	if lp.sink != nil {
-		topic = lp.sink.topic
-		if lp.sink.format != "" && !l.Format.Chosen {
-			l.Format.Kind = lp.sink.format
+		into = *lp.sink
+		if into.format != "" && !l.Format.Chosen {
+			l.Format.Kind = into.format
 		}
 	}
 	if build := formatTable[l.Format.Kind]; build != nil {
-		lp.format = build(func(target any) { _ = l.Format.Decode(target) }, topic)
+		lp.format = build(func(target any) { _ = l.Format.Decode(target) }, into)
 	}
 	if no := lp.format.noKeyOnly; no.why != "" && lp.sink != nil && lp.sink.keyOnly {
 		l.Format.Report(no.key, "does not go with oversize_row: key_only of sink %s: %s", l.Sink, no.why)
 	}
+	if lp.sink != nil {
+		lp.checkCache()
+	}
 	return lp
+}
+
+// checkCache reports what does not go with a sink that deletes keys, or goes
+// with no other.
+func (l *linePlan) checkCache() {
+	caches := l.sink.keys != nil
+	if caches != (l.Format.Kind == cachekeysKind) && formatTable[l.Format.Kind] != nil {
+		l.Format.Report("kind", "%s does not go with sink %s: format %s goes with redis sinks, and only that one does", l.Format.Kind, l.Pipeline.Sink, cachekeysKind)
+	}
+	if !caches {
+		return
+	}
+	if l.Line.Snapshot.Mode != pipeline.SnapshotNever {
+		l.Section.Report("snapshot", "mode %s does not go with sink %s: reading rows makes no key stale; leave it out", l.Line.Snapshot.Mode, l.Pipeline.Sink)
+	}
+	if l.source == nil {
+		return
+	}
+	source := mysql.New(*l.source, "", l.Name) // connects to nothing yet
+	for i := range l.sink.keys {
+		if database, table, ok := l.sink.keys[i].Names(); ok && !source.Matches(source.Filter(), database, table) {
+			l.Section.Report("source", "%s does not capture %s.%s, of which sink %s deletes keys: see its tables", l.Pipeline.Source, database, table, l.Pipeline.Sink)
+		}
+	}
 }
 
 // checkSharing reports pipelines that would write over one another.

@@ -6,10 +6,13 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/cdcd-io/cdcd/cachekey"
+	"github.com/cdcd-io/cdcd/format/cachekeys"
 	"github.com/cdcd-io/cdcd/format/debezium"
 	"github.com/cdcd-io/cdcd/sink"
 	"github.com/cdcd-io/cdcd/sink/file"
 	"github.com/cdcd-io/cdcd/sink/kafka"
+	"github.com/cdcd-io/cdcd/sink/redis"
 	"github.com/cdcd-io/cdcd/sink/terminal"
 )
 
@@ -19,6 +22,7 @@ var sinkTable = map[string]func(decode func(any)) sinkSpec{
 	"kafka":    kafkaSink,
 	"file":     fileSink,
 	"terminal": terminalSink,
+	"redis":    redisSink,
 }
 
 // sinkSpec is a sink of the configuration, not yet open.
@@ -29,7 +33,8 @@ type sinkSpec struct {
 	keyOnly bool               // its rows may have to be rendered with their key only
 	color   func(*system) bool // whether a person reads it in colour; nil for no
 	open    func(d sinkDeps) sink.Sink
-	kafka   *kafka.Config // where it is one
+	keys    []cachekey.Rule // what it deletes, where it is a cache
+	kafka   *kafka.Config   // where it is one
 }
 
 // sinkDeps are what a sink gets from the pipeline it belongs to.
@@ -116,4 +121,48 @@ func terminalSink(decode func(any)) sinkSpec {
 		color: func(sys *system) bool { return c.Colors(sys.outTTY, sys.env) },
 		open:  func(d sinkDeps) sink.Sink { return terminal.New(d.out) },
 	}
+}
+
+// redisSection is the driver's section; the keys in it are the format's too.
+type redisSection struct {
+	redis.Config `yaml:",inline"`
+}
+
+// Validate tells what is wrong with the section.
+func (r *redisSection) Validate() error {
+	keys := cachekeys.DefaultConfig()
+	keys.Keys = r.Keys
+	return errors.Join(r.Config.Validate(), keys.Validate())
+}
+
+func redisSink(decode func(any)) sinkSpec {
+	c := redisSection{Config: redis.DefaultConfig()}
+	decode(&c)
+	return sinkSpec{format: cachekeysKind, shared: true, keys: c.Keys, open: func(d sinkDeps) sink.Sink {
+		own := c.Config
+		own.Installation, own.Pipeline = d.installation, d.pipeline
+		return redis.New(own, d.redisObserver())
+	}}
+}
+
+// redisObserver counts what the sink does and tells of what a person should see.
+func (d sinkDeps) redisObserver() redis.Observer {
+	o := d.metrics.redis(d.pipeline)
+	if d.log == nil {
+		return o
+	}
+	rewound, gap := o.Rewound, o.Gap
+	o.Rewound = func(from, to uint64) {
+		d.log.Warn("Redis has lost acknowledged deletes, they are repeated", "pipeline", d.pipeline, "from_seq", to, "had_seq", from)
+		if rewound != nil {
+			rewound(from, to)
+		}
+	}
+	o.Gap = func(policy redis.OnGap, keys int) {
+		d.log.Warn("entries of the cache may have missed a delete", "pipeline", d.pipeline, "on_gap", policy, "keys_deleted", keys)
+		if gap != nil {
+			gap(policy, keys)
+		}
+	}
+	return o
 }

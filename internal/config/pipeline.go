@@ -36,7 +36,6 @@ func (p *Pipeline) Validate() error {
 
 // Kinds that a person may expect from the documentation of a later release.
 var (
-	laterSinks       = map[string]string{"redis": "sinks are kafka, file and terminal; take the sink out, and the pipelines that use it"}
 	laterCheckpoints = map[string]string{"etcd": "checkpoints are kept in files; write checkpoint: {file: {dir: ./data}}"}
 )
 
@@ -46,7 +45,7 @@ func (f *File) checkCore() {
 		f.flatKind(s, sourceKinds, sourceNames)
 	}
 	for _, s := range f.Sinks {
-		f.kindOf(s, f.opts.SinkKinds, laterSinks)
+		f.kindOf(s, f.opts.SinkKinds, nil)
 	}
 	f.checkpointKind()
 	f.required("sources", len(f.Sources))

@@ -14,7 +14,7 @@ import (
 // mayStart lists where goroutines may be started: each owner joins them.
 var mayStart = []string{
 	"pipeline/", "admin/", "cmd/", "bench/", "internal/testenv/", "internal/proof/",
-	"sink/kafka/", "sink/file/", "sink/terminal/", "sink/sinktest/", "source/mysql/",
+	"sink/kafka/", "sink/file/", "sink/redis/", "sink/terminal/", "sink/sinktest/", "source/mysql/",
 }
 
 func TestGoroutinesHaveAnOwner(t *testing.T) {

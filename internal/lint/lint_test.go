@@ -34,6 +34,7 @@ var levels = map[string]int{
 	"pipeline":              3,
 	"sink/kafka":            3,
 	"sink/file":             3,
+	"sink/redis":            3,
 	"sink/terminal":         3,
 	"sink/sinktest":         3,
 	"admin":                 4,
@@ -52,7 +53,7 @@ var levels = map[string]int{
 }
 
 // drivers may be imported by level 5 and internal/testenv only.
-var drivers = []string{"source/mysql", "sink/kafka", "sink/file", "sink/terminal", "checkpoint/file", "format/debezium", "format/text", "format/cachekeys"}
+var drivers = []string{"source/mysql", "sink/kafka", "sink/file", "sink/redis", "sink/terminal", "checkpoint/file", "format/debezium", "format/text", "format/cachekeys"}
 
 type pkg struct {
 	ImportPath string

@@ -31,6 +31,9 @@ type Harness struct {
 	// Replays says that a restart may deliver once more what came after the
 	// checkpoint. Else every change must be there exactly once.
 	Replays bool
+	// Keys says that the sink delivers keys only. The suite puts what it looks for
+	// into the keys then, and Read returns those.
+	Keys bool
 }
 
 // patience bounds every wait of the suite.
@@ -184,6 +187,9 @@ func (r *run) emit(p *event.Piece, ordinal uint64) {
 	rec := format.Record{
 		Route: r.routes.Topic("shop.orders"), Key: fmt.Appendf(nil, `{"id":%d}`, v.ID), Value: text,
 		Millis: p.Tx.Commit.UnixMilli(), Ordinal: ordinal + 1, Part: 1, Parts: 1,
+	}
+	if r.h.Keys {
+		rec.Key, rec.Value = text, nil
 	}
 	if err := r.packer.Emit(&rec); err != nil {
 		r.t.Fatalf("emit: %v", err)

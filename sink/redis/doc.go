@@ -1,0 +1,43 @@
+// Package redis is the sink that takes keys out of a cache: Redis or Valkey, one
+// server.
+//
+// It deletes and writes no entry. Deleting is idempotent, needs no version, and
+// is harmless when somebody does it who should not any more; where readers keep
+// their lease in the key itself, it voids a fill that is under way too. Records
+// have a key, which is the key in Redis, and no value.
+//
+// # The beacon
+//
+// One key of its own, a hash, tells how far the deletes are: of which
+// generation, term and seq, the position to go on from, and when, by the clock
+// of Redis. It is written on the connection of the deletes and after their
+// acknowledgement, never behind the library's back on another one, and only by
+// compare with what this sink wrote or found last:
+//
+//   - a higher term is there: another process has taken over (Fenced);
+//   - anything else is there, or nothing: Redis lost what it had acknowledged (a
+//     replica was promoted, an old dump restored, the key evicted). The line ends,
+//     and Connect decides anew.
+//
+// Connect goes on from the lower of checkpoint and beacon. A beacon behind the
+// checkpoint means lost deletes: the position rewinds to the beacon's, in a new
+// generation. Without a beacon nothing is known of the entries there are, and
+// Config.OnGap decides, unless there are none.
+//
+// A batch counts as delivered when its keys are acknowledged and the beacon
+// behind them is written. Under load the beacon of one group of batches travels
+// with the deletes of the next, so that a group costs one round trip.
+//
+// # Freshness
+//
+// The beacon's field lag says how far behind the source the sink was when it
+// wrote it, in milliseconds: the age of the last commit or, where the source had
+// nothing more, of the source's last sign of life; -1 where neither is known, as
+// after a start. An entry is as of at least
+// (now - time) + lag ago, with the clock of Redis for now.
+//
+// # Reading
+//
+// sink.go first, then beacon.go (what is decided at the start, pure), line.go
+// (the one goroutine), packer.go, gap.go, errors.go.
+package redis

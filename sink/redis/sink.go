@@ -1,0 +1,185 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"sync/atomic"
+	"time"
+
+	"github.com/cdcd-io/cdcd/checkpoint"
+	"github.com/cdcd-io/cdcd/resilience"
+	"github.com/cdcd-io/cdcd/sink"
+)
+
+// Sink deletes keys of a cache. It implements sink.Sink and resilience.Doctor.
+type Sink struct {
+	cfg   Config
+	obs   Observer
+	pool  units
+	heard heard
+	marks marks
+	// delivered says that this process has deleted something: see patient.
+	delivered atomic.Bool
+
+	line *line // connected; nil when there is none
+	open *line // waits for Begin
+}
+
+var (
+	_ sink.Sink         = (*Sink)(nil)
+	_ resilience.Doctor = (*Sink)(nil)
+)
+
+// New returns a sink that is not connected yet. cfg must be valid.
+func New(cfg Config, obs Observer) *Sink {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return &Sink{cfg: cfg, obs: obs, marks: marks{instance: hex.EncodeToString(id[:]), n: new(uint64)}}
+}
+
+// Packer implements sink.Sink.
+func (s *Sink) Packer() sink.Packer { return &packer{pool: &s.pool, perCommand: s.cfg.CommandKeys} }
+
+// SourceIdle tells that the source had nothing after the transaction seq at that
+// time. It is called from any goroutine.
+func (s *Sink) SourceIdle(seq uint64, at time.Time) { s.heard.set(seq, at) }
+
+// Connect implements sink.Sink.
+func (s *Sink) Connect(ctx context.Context, term uint64, cp checkpoint.Checkpoint) (checkpoint.Checkpoint, error) {
+	s.endLine(cutOff)
+	c, err := dialPrimary(ctx, &s.cfg)
+	if err != nil {
+		return cp, s.patient(err)
+	}
+	got, err := s.connect(ctx, c, term, cp)
+	if err != nil {
+		c.close()
+		return cp, s.patient(err)
+	}
+	return got, nil
+}
+
+func (s *Sink) connect(ctx context.Context, c *conn, term uint64, cp checkpoint.Checkpoint) (checkpoint.Checkpoint, error) {
+	l := s.newLine(c, term)
+	b, err := l.readBeacon(ctx)
+	if err != nil {
+		return cp, err
+	}
+	from, err := decide(term, cp, b)
+	if err != nil {
+		return cp, err
+	}
+	if from.cp.IsZero() {
+		s.open = l
+		return from.cp, nil
+	}
+	if from.gap {
+		if err := s.closeGap(ctx, c, false); err != nil {
+			return cp, err
+		}
+	}
+	l.adopt(b, from.cp)
+	if err := l.claim(ctx); err != nil {
+		return cp, err
+	}
+	if from.rewound && s.obs.Rewound != nil {
+		s.obs.Rewound(cp.Position.Seq, from.cp.Position.Seq)
+	}
+	l.begin()
+	s.line = l
+	return from.cp, nil
+}
+
+func (s *Sink) newLine(c *conn, term uint64) *line {
+	return &line{
+		cfg: &s.cfg, obs: &s.obs, pool: &s.pool, conn: c, heard: &s.heard, delivered: &s.delivered,
+		key: BeaconKey(s.cfg.Installation, s.cfg.Pipeline), term: term, marks: s.marks,
+	}
+}
+
+func (s *Sink) closeGap(ctx context.Context, c *conn, first bool) error {
+	policy, keys, err := closeGap(ctx, c, &s.cfg, first)
+	if err == nil && policy != "" && s.obs.Gap != nil {
+		s.obs.Gap(policy, keys)
+	}
+	return err
+}
+
+func (s *Sink) patient(err error) error { return patient(err, s.delivered.Load()) }
+
+// Begin implements sink.Sink: entries that are there already may be older than
+// the start.
+func (s *Sink) Begin(ctx context.Context, cp checkpoint.Checkpoint) error {
+	l := s.open
+	if l == nil {
+		return notConnected()
+	}
+	if err := s.closeGap(ctx, l.conn, true); err != nil {
+		return err
+	}
+	l.adopt(beacon{}, cp)
+	if err := l.claim(ctx); err != nil {
+		return err
+	}
+	l.begin()
+	s.open, s.line = nil, l
+	return nil
+}
+
+// readBeacon reads what the server says of the deletes it has.
+func (l *line) readBeacon(ctx context.Context) (beacon, error) {
+	values, err := l.conn.HMGet(ctx, l.key, beaconFields...).Result()
+	if err != nil {
+		return beacon{}, classify(err, "read beacon", l.conn.addr)
+	}
+	return parseBeacon(values)
+}
+
+// adopt takes over the beacon that was found, or none, to go on from cp.
+func (l *line) adopt(b beacon, cp checkpoint.Checkpoint) {
+	l.cp, l.pos, l.mark = cp, cp.Position.Clone(), b.Mark
+	l.floor = max(b.Seq, cp.Position.Seq)
+	if b.Mark == "" {
+		l.floor = cp.Position.Seq
+	}
+}
+
+// claim makes this line the one that writes the beacon.
+func (l *line) claim(ctx context.Context) error {
+	w, err := l.nextBeacon(time.Now())
+	if err != nil {
+		return err
+	}
+	return l.beaconWritten(ctx, writeBeacon.EvalSha(ctx, l.conn, []string{l.key}, w.args...), w)
+}
+
+// Send implements sink.Sink. Batches that wait leave together, so it needs not to
+// know whether more are coming.
+func (s *Sink) Send(ctx context.Context, b sink.Batch, _ bool, done func(sink.Ack, error)) {
+	if s.line == nil {
+		done(sink.Ack{}, notConnected())
+		return
+	}
+	s.line.send(ctx, item{unit: b.Packed.(*unit), ends: b.Ends, commit: b.Newest, done: done})
+}
+
+// Close implements sink.Sink.
+func (s *Sink) Close(ctx context.Context) error {
+	s.endLine(func(l *line) { l.end(ctx) })
+	return nil
+}
+
+func cutOff(l *line) { l.cutOff() }
+
+// endLine ends the line there is and joins its goroutine.
+func (s *Sink) endLine(how func(*line)) {
+	if s.open != nil {
+		s.open.conn.close()
+		s.open = nil
+	}
+	if s.line != nil {
+		how(s.line)
+		s.line = nil
+	}
+}
