@@ -19,16 +19,19 @@ const (
 // pace holds a reader back before its next chunk: while an operator has paused
 // snapshots, while the stream itself has much to do (rows that were there before
 // can wait, changes cannot), while the configured rate is used up, and while the
-// source is busy. The reason shows in the progress of the table.
+// source is busy. The reason shows in the progress of the table, that of the rate
+// only where it is a long one: the rate holds every chunk back a little.
 func (t *tableRead) pace(ctx context.Context) error {
 	defer t.l.progress.held(t, "")
 	for {
-		why, wait, err := t.hold(ctx)
-		if err != nil || why == "" {
+		h, err := t.hold(ctx)
+		if err != nil || h.why == "" {
 			return err
 		}
-		t.l.progress.held(t, why)
-		pause := time.NewTimer(wait)
+		if !h.byRate || h.wait > longWait {
+			t.l.progress.held(t, h.why)
+		}
+		pause := time.NewTimer(h.wait)
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
@@ -38,33 +41,42 @@ func (t *tableRead) pace(ctx context.Context) error {
 	}
 }
 
-// hold tells why the next chunk must wait, "" when it need not, and when to look again.
-func (t *tableRead) hold(ctx context.Context) (why string, wait time.Duration, err error) {
+// longWait is from when on a wait for the rate shows.
+const longWait = 2 * time.Second
+
+// hold is why the next chunk must wait, "" when it need not, and when to look again.
+type hold struct {
+	why    string
+	wait   time.Duration
+	byRate bool
+}
+
+func (t *tableRead) hold(ctx context.Context) (hold, error) {
 	l, cfg := t.l, &t.l.p.cfg.Snapshot
 	if ctx.Err() != nil {
-		return "", 0, context.Cause(ctx)
+		return hold{}, context.Cause(ctx)
 	}
 	if l.p.snapshotsPaused.Load() {
-		return "paused by an operator", paceEvery, nil
+		return hold{why: "paused by an operator", wait: paceEvery}, nil
 	}
 	if l.ring.Stats().Bytes > l.p.cfg.Buffer.RingBytes/2 {
-		return "the stream has much to do", paceEvery, nil
+		return hold{why: "the stream has much to do", wait: paceEvery}, nil
 	}
 	if wait := l.rate.left(time.Now()); wait > 0 {
-		return fmt.Sprintf("%d rows per second are allowed", cfg.MaxRowsPerSecond), wait, nil
+		return hold{fmt.Sprintf("%d rows per second are allowed", cfg.MaxRowsPerSecond), wait, true}, nil
 	}
 	if cfg.MaxRunning == 0 || time.Since(t.asked) < askEvery {
-		return "", 0, nil
+		return hold{}, nil
 	}
 	running, err := t.conn.Running(ctx)
 	if err != nil {
-		return "", 0, err
+		return hold{}, err
 	}
 	if running <= cfg.MaxRunning {
 		t.asked = time.Now()
-		return "", 0, nil
+		return hold{}, nil
 	}
-	return fmt.Sprintf("the source runs %d statements, more than %d", running, cfg.MaxRunning), busyEvery, nil
+	return hold{why: fmt.Sprintf("the source runs %d statements, more than %d", running, cfg.MaxRunning), wait: busyEvery}, nil
 }
 
 // rate spreads the rows of all readers of a line over time. A chunk is paid for

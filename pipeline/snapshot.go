@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -306,14 +307,12 @@ func unknown(names []string, tables []source.TableInfo) []string {
 
 // cancel ends the reading of tables; what has left stays.
 func (s *snapshots) cancel(ctx context.Context, r SnapshotRequest) error {
-	names := r.Tables
+	names, reading := r.Tables, s.reading()
 	if len(names) == 0 {
-		for n := range s.active {
-			names = append(names, n)
-		}
-		for _, t := range s.queue {
-			names = append(names, t.name())
-		}
+		names = reading
+	}
+	if err := notRead(names, reading); err != nil {
+		return err
 	}
 	for _, n := range names {
 		if err := s.stop(ctx, n, func(t *tableRead) { s.l.close(t, true) }); err != nil {
@@ -321,6 +320,15 @@ func (s *snapshots) cancel(ctx context.Context, r SnapshotRequest) error {
 		}
 	}
 	return nil
+}
+
+// reading names the tables that are read or to be read.
+func (s *snapshots) reading() []string {
+	names := slices.Sorted(maps.Keys(s.active))
+	for _, t := range s.queue {
+		names = append(names, t.name())
+	}
+	return names
 }
 
 // stop ends the reading of a table, if it is read or to be read, forgets its

@@ -15,3 +15,22 @@ func TestUnknownTables(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+func TestNotRead(t *testing.T) {
+	reading := []string{"shop.orders", "shop.users"}
+	if err := notRead([]string{"shop.users"}, reading); err != nil {
+		t.Error(err)
+	}
+	if err := notRead(nil, nil); err != nil {
+		t.Error("nothing is left to be given up:", err)
+	}
+	f := resilience.Found(notRead([]string{"shop.users", "orders", "shop.log"}, reading))
+	want := "give tables up: nobody reads orders (did you mean shop.orders?), shop.log"
+	if f.Text != want || f.Code != "bad_request" || f.Fix != "being read, or waiting for that: shop.orders, shop.users" {
+		t.Errorf("%+v", f)
+	}
+	f = resilience.Found(notRead([]string{"shop.log"}, nil))
+	if f.Text != "give tables up: nobody reads shop.log" || f.Fix != "no table is being read" {
+		t.Errorf("%+v", f)
+	}
+}

@@ -21,7 +21,9 @@ row leaves once more, as "op":"r", or as a change that comes meanwhile. With
 start, the tables named (as database.table) are read from their beginning, or
 all that the pipeline captures. Progress is stored with the rows: a daemon that
 is started anew goes on where it was. Pause holds back all reading of tables of
-the pipeline and is not stored; cancel gives tables up, and what left stays.
+the pipeline and is not stored; cancel gives tables up that are being read, or
+wait for that, and what left stays. List shows all tables that were read, are or
+will be: each of which the checkpoint tells how far it is.
 
 flags:
   --where CONDITION  with start: an SQL condition that rows of the tables named

@@ -2,7 +2,9 @@ package proof
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,8 +95,37 @@ func TestSnapshotPlanning(t *testing.T) {
 	r.reconfigure(t, `, exclude: ["shop.b"]`, "")
 	settle()
 	want(3, 2, 0)
-	settle()
+	r.mustStart(t)
+	if err := r.AwaitSnapshot(ctx); err != nil {
+		t.Fatal(err)
+	}
+	r.wantListed(ctx, t, "shop.a 3", "shop.b 2") // of which the checkpoint tells
+	err := r.Daemon.Command(ctx, r.Socket, "shop-events", "snapshot", `{"verb":"cancel","tables":["shop.a"]}`)
+	if err == nil || !strings.Contains(err.Error(), "nobody reads shop.a") {
+		t.Errorf("a table that nobody reads was given up: %v", err)
+	}
+	if err := r.Daemon.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
 	want(3, 2, 0)
+}
+
+// wantListed compares the tables that the daemon lists as done, with their rows.
+func (r *Rig) wantListed(ctx context.Context, t *testing.T, want ...string) {
+	t.Helper()
+	p, err := r.Pipeline(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range p.Snapshot {
+		if s.Done {
+			got = append(got, fmt.Sprintf("%s %d", s.Table, s.Rows))
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("listed %q, want %q", got, want)
+	}
 }
 
 // TestSnapshotOnly: the daemon delivers what there is, and ends.
