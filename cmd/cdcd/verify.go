@@ -42,8 +42,8 @@ flags:
                      50000; 0: as fast as possible)
   --dir PATH         where to keep hashes and keys meanwhile, about 30 bytes and
                      the key for each row and record (default: $TMPDIR or /tmp)
-  --wait DURATION    how long the pipeline may stand still before this gives up
-                     (default 1m)
+  --wait DURATION    how long the pipeline may stand still, or a server be away,
+                     before this gives up (default 1m)
   --socket PATH      the daemon's socket for --repair (default: by CONFIG)
 ` + setHelp + `
 examples:

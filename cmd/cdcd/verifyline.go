@@ -161,7 +161,7 @@ func (r *verifyRun) deps(ctx context.Context, info source.TableInfo) (verify.Dep
 		return verify.Deps{}, errors.New("the table is still being read: cdcd snapshot list tells how far")
 	}
 	d := verify.Deps{
-		Info: info, Rows: r.rows, Topic: verifyTopic{r.reader, r.topic(info)},
+		Info: info, Rows: patientRows{r.rows, r.flags.wait}, Topic: verifyTopic{r.reader, r.topic(info), r.flags.wait},
 		Encoder: r.encoders(new(format.Routes), start.Position.Flavor), Keys: verifyKeys{r.line.format.debezium},
 		Where: r.line.Line.Snapshot.Where[name], Start: start.Position, Reach: r.reach,
 		Progress: func(step string, done, total uint64) { r.progress.show(name, step, done, total) },
@@ -170,63 +170,6 @@ func (r *verifyRun) deps(ctx context.Context, info source.TableInfo) (verify.Dep
 		d.Read = verify.Span{Began: state.Started, Ended: state.Finished}
 	}
 	return d, nil
-}
-
-// reachEvery is how often the stored position is looked at.
-const reachEvery = 100 * time.Millisecond
-
-// reach waits for the pipeline, as long as it moves.
-func (r *verifyRun) reach(ctx context.Context, high event.Coord) (event.Position, error) {
-	var last event.Position
-	moved := time.Now()
-	for {
-		cp, err := r.reader.Checkpoint(ctx)
-		if err != nil {
-			return last, err
-		}
-		p := cp.Position
-		if snapshot.Passed(&p, high) {
-			return p, nil
-		}
-		if p.File != last.File || p.Offset != last.Offset {
-			last, moved = p, time.Now()
-		}
-		if time.Since(moved) > r.flags.wait {
-			return last, resilience.Errorf(resilience.Transient, "pipeline_stands_still", "verify table",
-				"the pipeline stands at %s:%d for %s, the log goes on to %s:%d", p.File.Name, p.Offset, r.flags.wait, high.File.Name, high.Offset).
-				WithHint("it must run while it is verified: cdcd status tells how it is")
-		}
-		select {
-		case <-time.After(reachEvery):
-		case <-ctx.Done():
-			return last, context.Cause(ctx)
-		}
-	}
-}
-
-// verifyTopic is a topic as package verify wants it.
-type verifyTopic struct {
-	reader *kafka.Reader
-	name   string
-}
-
-// Extents implements verify.Topic.
-func (t verifyTopic) Extents(ctx context.Context) ([]verify.Extent, error) {
-	list, err := t.reader.Extents(ctx, t.name)
-	out := make([]verify.Extent, len(list))
-	for i, x := range list {
-		out[i] = verify.Extent(x)
-	}
-	return out, err
-}
-
-// Read implements verify.Topic.
-func (t verifyTopic) Read(ctx context.Context, part int32, from, to int64, visit func(*verify.Record) error) error {
-	return t.reader.Read(ctx, t.name, part, from, to, func(m *kafka.Message) error {
-		return visit(&verify.Record{
-			Partition: m.Partition, Offset: m.Offset, Millis: m.Time.UnixMilli(), Key: m.Key, Value: m.Value, KeyOnly: m.Oversize,
-		})
-	})
 }
 
 // verifyKeys reads keys by the format and writes conditions for the source.
@@ -278,10 +221,8 @@ func (r *verifyRun) readAgain(ctx context.Context, n snapshot.Name, where string
 		if time.Now().After(until) {
 			return fmt.Errorf("the daemon has not read the rows again within %s: cdcd snapshot list tells how far it is", r.flags.wait)
 		}
-		select {
-		case <-time.After(reachEvery):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := pauseFor(ctx, reachEvery); err != nil {
+			return err
 		}
 	}
 }

@@ -158,7 +158,7 @@ func historyGone(topic string, part int32, at int64) error {
 }
 
 func stuckAt(topic string, part int32, at int64) error {
-	return resilience.Errorf(resilience.Transient, "topic_undecided", "read topic", "offset %d belongs to a transaction that does not end", at).
+	return resilience.Errorf(resilience.Fatal, "topic_undecided", "read topic", "offset %d belongs to a transaction that does not end", at).
 		WithPlace("topic %s, partition %d", topic, part).
 		WithHint("the pipeline settles its own when it starts or writes there; kafka-transactions.sh find-hanging tells of others")
 }
