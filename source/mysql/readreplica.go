@@ -120,6 +120,7 @@ func (q *session) viewReplica(ctx context.Context, seen *event.Position) error {
 		return err
 	}
 	_, err := q.ask(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+	q.viewing = err == nil
 	return err
 }
 

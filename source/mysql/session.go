@@ -26,7 +26,9 @@ type session struct {
 	// Who the server is, and how it names our account, once the session is
 	// prepared to read tables.
 	identity, account string
-	byMark            bool // a commit of our own tells what shows: see watermark.go
+	byMark            bool           // a commit of our own tells what shows: see watermark.go
+	shown             event.Position // a place up to which everything shows, for good; none: no file
+	viewing           bool           // a view is open that endView must end
 	// primary is a session at the server that the stream reads, where this one is
 	// at a replica of it: see readreplica.go.
 	primary *session

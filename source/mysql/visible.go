@@ -14,17 +14,47 @@ import (
 // first, and may wait there for others, or for a replica, before it shows.
 
 // view opens what the statements up to the end of it read: a state that shows
-// everything up to the place that the request has seen. It waits for that within ctx.
+// everything up to the place that the request has seen. It waits for that within
+// ctx. What has shown once goes on to show: beside a stream that rests, nothing
+// is asked.
 func (q *session) view(ctx context.Context, req *source.ChunkRequest) error {
+	if q.shows(&req.Seen) {
+		return nil
+	}
+	if q.flavor == event.MariaDB && q.primary == nil {
+		return q.viewMariaDB(ctx, &req.Seen)
+	}
+	if err := q.await(ctx, req); err != nil {
+		return err
+	}
+	q.shown = req.Seen.Clone()
+	return nil
+}
+
+// await waits until every statement that begins later shows what the request has seen.
+func (q *session) await(ctx context.Context, req *source.ChunkRequest) error {
 	switch {
 	case q.primary != nil:
 		return q.viewReplica(ctx, &req.Seen)
-	case q.flavor == event.MariaDB:
-		return q.viewMariaDB(ctx, &req.Seen)
 	case q.byMark:
 		return q.pastMark(ctx, tableName{req.Database, req.Table})
 	}
 	return q.viewExecuted(ctx, req.Seen.GTIDs)
+}
+
+// shows reports whether it is known that everything up to seen shows. On MariaDB
+// a place in the log tells; on MySQL the set may be ahead of the place.
+func (q *session) shows(seen *event.Position) bool {
+	if q.shown.File.Name == "" || !reaches(q.shown.File.Name, q.shown.Offset, seen) {
+		return false
+	}
+	return q.flavor == event.MariaDB || q.shown.GTIDs.ContainsSet(seen.GTIDs)
+}
+
+// reaches reports whether a place in the log is not before that of a position.
+func reaches(file string, offset uint64, p *event.Position) bool {
+	at, want := fileNumber(file), fileNumber(p.File.Name)
+	return at > want || at == want && offset >= p.Offset
 }
 
 // viewExecuted waits until a set is executed: then it is visible to every
@@ -64,8 +94,8 @@ const (
 	// waiting after we have gone.
 	visibleSlice = time.Second
 	// firstPause is how long we wait before we look again; it doubles up to lastPause.
-	firstPause = 5 * time.Millisecond
-	lastPause  = 640 * time.Millisecond
+	firstPause = 2 * time.Millisecond
+	lastPause  = 512 * time.Millisecond
 )
 
 // viewMariaDB takes consistent snapshots until one is at or behind seen.
@@ -74,8 +104,9 @@ func (q *session) viewMariaDB(ctx context.Context, seen *event.Position) error {
 		if _, err := q.ask(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
 			return err
 		}
-		shows, err := q.shows(ctx, seen, wait == lastPause)
-		if shows || err != nil {
+		q.viewing = true
+		shown, err := q.snapshotShows(ctx, seen, wait == lastPause)
+		if shown || err != nil {
 			return err
 		}
 		if err := q.endView(ctx); err != nil {
@@ -87,17 +118,17 @@ func (q *session) viewMariaDB(ctx context.Context, seen *event.Position) error {
 	}
 }
 
-// shows reports whether the open snapshot shows everything up to seen. Its
-// place in the log tells, and where thorough is set the GTIDs up to there as
+// snapshotShows reports whether the open snapshot shows everything up to seen,
+// and takes note of that. Its place in the log tells, and where thorough is set the GTIDs up to there as
 // well: what is no transaction may move the stream and not the snapshot, but
 // the server reads its log to find them.
-func (q *session) shows(ctx context.Context, seen *event.Position, thorough bool) (bool, error) {
+func (q *session) snapshotShows(ctx context.Context, seen *event.Position, thorough bool) (bool, error) {
 	file, offset, err := q.snapshotPlace(ctx)
 	if err != nil {
 		return false, err
 	}
-	at, want := fileNumber(file), fileNumber(seen.File.Name)
-	if at > want || at == want && offset >= seen.Offset {
+	if reaches(file, offset, seen) {
+		q.shown.File.Name, q.shown.Offset = file, offset
 		return true, nil
 	}
 	if !thorough || seen.GTIDs.IsEmpty() {
@@ -107,7 +138,11 @@ func (q *session) shows(ctx context.Context, seen *event.Position, thorough bool
 	if err != nil {
 		return false, err
 	}
-	return told.ContainsSet(seen.GTIDs), nil
+	if !told.ContainsSet(seen.GTIDs) {
+		return false, nil
+	}
+	q.shown.File.Name, q.shown.Offset = seen.File.Name, seen.Offset
+	return true, nil
 }
 
 // snapshotPlace is the place in MariaDB's log that the open snapshot shows.
@@ -129,9 +164,10 @@ func (q *session) snapshotPlace(ctx context.Context) (file string, offset uint64
 
 // endView ends what view has opened.
 func (q *session) endView(ctx context.Context) error {
-	if q.flavor != event.MariaDB {
+	if !q.viewing {
 		return nil
 	}
+	q.viewing = false
 	_, err := q.ask(ctx, "COMMIT")
 	return err
 }
