@@ -64,13 +64,32 @@ func (s *Source) Start(ctx context.Context) (event.Position, error) {
 		// A commit is flushed to the log before it enters gtid_executed: under
 		// load the set may lack transactions that lie before the offset. The
 		// set decides what is read, so the place must not claim more than it.
-		p.Offset = logFileStart
+		settled, err := q.settled(ctx, file, offset, gtids)
+		if err != nil {
+			return event.Position{}, err
+		}
+		if !settled {
+			p.Offset = logFileStart
+		}
 	}
 	if p.GTIDs, err = q.gtidsAt(ctx, file, offset, gtids); err != nil {
 		return event.Position{}, err
 	}
 	p.File, err = s.stamped(ctx, file)
 	return p, err
+}
+
+// settled reports whether the set that MySQL told with the end of its log is that
+// of all transactions before it: nothing was written to the log since, and
+// meanwhile there was a moment at which no commit was under way. From being written to
+// the log until it is executed a transaction owns its GTID.
+func (q *session) settled(ctx context.Context, file string, offset uint64, gtids string) (bool, error) {
+	owned, err := q.row(ctx, "SELECT @@global.gtid_owned")
+	if err != nil || owned[0] != "" {
+		return false, err
+	}
+	nowFile, nowOffset, nowGTIDs, err := q.logEnd(ctx)
+	return nowFile == file && nowOffset == offset && nowGTIDs == gtids, err
 }
 
 // gtidsAt is the set of all transactions before a place. MySQL tells it with

@@ -38,6 +38,30 @@ func TestStartUnderLoad(t *testing.T) {
 	}
 }
 
+// TestStartBesideAHeldCommit: the place of a start claims no transaction that is
+// in the log and not executed; of a server that rests it is the end of the log.
+func TestStartBesideAHeldCommit(t *testing.T) {
+	m := testenv.ForTest(t).MySQL(testenv.MySQLOptions{Flavor: testenv.MySQL97})
+	m.MustExec(t, "CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY)")
+	src := mysql.New(configFor(m.Addr(), "d"), "test", t.Name())
+	pos, err := src.Start(within(t))
+	if err != nil || pos.Offset <= 4 {
+		t.Errorf("start at rest at %s:%d, %v", pos.File.Name, pos.Offset, err)
+	}
+	stream := newReader(t, configFor(m.Addr(), "d"))
+	release := holdCommits(t, m)
+	committed := make(chan error, 1)
+	go func() { committed <- m.Exec(context.Background(), "INSERT INTO d.t VALUES (1)") }()
+	stream.expect("tc1") // it is in the log
+	if pos, err = src.Start(within(t)); err != nil || pos.Offset > 4 {
+		t.Errorf("start at %s:%d %s, %v, beside a commit that is under way", pos.File.Name, pos.Offset, pos.GTIDs, err)
+	}
+	release()
+	if err := <-committed; err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestOpenListsTheLogOnce: the list costs the server a look at every file.
 func TestOpenListsTheLogOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, m *testenv.MySQL, db string) {
