@@ -20,8 +20,7 @@ type State struct {
 	// Where is the condition that rows must meet, "" for all.
 	Where string
 	// Rest says that the whole table is still to be read when this reading of
-	// some rows has ended: it was asked for before that was due. With Cancelled
-	// and the cause Gap the table is excluded, and was emptied only.
+	// some rows has ended: it was asked for before that was due.
 	Rest bool
 	// After and Until are the bounds of what is left, as in source.ChunkRequest.
 	After, Until Bound
