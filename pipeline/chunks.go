@@ -59,6 +59,8 @@ type tableRead struct {
 
 	state  snapshot.State // dispatch: what has left so far
 	clears bool           // dispatch: op t is to leave before the first row
+	now    bool           // dispatch: op t is to leave with the state, when that is stored for the first time
+	gone   bool           // dispatch: the table does not exist, and its state is to be removed
 	log    tableLog
 }
 

@@ -90,6 +90,9 @@ func (d *dispatcher) next(ctx context.Context) (*event.Piece, error) {
 	if d.inside {
 		return d.l.ring.Next(ctx)
 	}
+	if d.l.bridging {
+		return nil, d.awaitPlan(ctx)
+	}
 	if p, err := d.l.ring.TryNext(); p != nil || err != nil {
 		return p, err
 	}
@@ -109,6 +112,23 @@ func (d *dispatcher) next(ctx context.Context) (*event.Piece, error) {
 		return nil, nil
 	}
 	return p, err
+}
+
+// awaitPlan waits until the plan of snapshots asks for something. Behind changes
+// that were lost it says which tables are to be told of that first.
+func (d *dispatcher) awaitPlan(ctx context.Context) error {
+	wait, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer d.l.calls.await(cancel)()
+	select {
+	case <-wait.Done():
+	case <-d.l.unplanned:
+		return io.EOF
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // dueTime is when the next unit without pieces must leave. Inside a transaction

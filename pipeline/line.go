@@ -39,9 +39,10 @@ type line struct {
 	calls  mailbox // of the readers, run by dispatch
 	chunks *budget // chunks of tables in memory
 	merging
-	rate     rate      // of the readers
-	planning *planning // nil where the source cannot read tables
-	progress progress  // of snapshots
+	rate      rate          // of the readers
+	planning  *planning     // nil where the source cannot read tables
+	unplanned chan struct{} // closed when the snapshot stage has ended
+	progress  progress      // of snapshots
 
 	stages []*stage // read, dispatch, send, save, encode…: for the watchdog
 
@@ -87,12 +88,13 @@ func (p *Pipeline) newLine(cp checkpoint.Checkpoint) (*line, error) {
 	p.begun++
 	l := &line{
 		p: p, id: fmt.Sprintf("%d.%d", cp.Term, p.begun), start: cp, ring: ring,
-		out:     newBudget(p.cfg.OutputBytes),
-		chunks:  newBudget(p.cfg.Snapshot.BufferBytes),
-		merging: newMerging(cp.Position, p.cfg.Snapshot.TouchedBytes),
-		free:    make(chan *unit, unitsInFlight),
-		work:    make(chan *unit, unitsInFlight),
-		order:   make(chan *unit, unitsInFlight),
+		out:       newBudget(p.cfg.OutputBytes),
+		chunks:    newBudget(p.cfg.Snapshot.BufferBytes),
+		merging:   newMerging(cp.Position, p.cfg.Snapshot.TouchedBytes),
+		free:      make(chan *unit, unitsInFlight),
+		work:      make(chan *unit, unitsInFlight),
+		order:     make(chan *unit, unitsInFlight),
+		unplanned: make(chan struct{}),
 	}
 	for range unitsInFlight {
 		l.free <- newUnit()
@@ -102,6 +104,8 @@ func (p *Pipeline) newLine(cp checkpoint.Checkpoint) (*line, error) {
 			return nil, err
 		}
 		l.progress.restore(l.planning.Marks.States)
+		l.progress.scope(&l.planning.Marks.Scope)
+		l.bridging = l.planning.bridging()
 	}
 	l.acks.open(cp)
 	l.readSeq.Store(cp.Position.Seq)
@@ -316,6 +320,7 @@ func (l *line) fill(s *Status) {
 	now := time.Now()
 	s.LagSeconds = l.acks.lag(now).Seconds()
 	s.Snapshot, s.SnapshotPlanning = l.progress.list(now)
+	s.Gap = l.progress.gap()
 	s.SnapshotPaused = l.p.snapshotsPaused.Load()
 	if err := l.sinkRetrying(); err != nil && s.State == Running {
 		s.State = Retrying

@@ -20,6 +20,9 @@ type merging struct {
 	reads  map[*snapshot.Window]*pending
 	states []*tableRead  // whose state is to be stored
 	marks  []*event.Mark // to be stored by themselves
+	// bridging says that changes were lost and the truncate events that tell it
+	// have not left: nothing else may until then.
+	bridging bool
 }
 
 // pending is a window whose outcome is not told yet.
@@ -59,7 +62,7 @@ func (d *dispatcher) merge(ctx context.Context) error {
 	for len(l.states) > 0 {
 		t := l.states[0]
 		l.states = l.states[1:]
-		if err := d.handOn(ctx, t, &snapshot.Outcome{}); err != nil {
+		if err := d.storeState(ctx, t); err != nil {
 			return err
 		}
 	}
@@ -71,6 +74,16 @@ func (d *dispatcher) merge(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// storeState hands the state of a table on, without rows.
+func (d *dispatcher) storeState(ctx context.Context, t *tableRead) error {
+	if t.now {
+		t.now = false
+		failpoint.Hit("gap.truncate")
+		return d.clear(ctx, t, nil)
+	}
+	return d.handOn(ctx, t, &snapshot.Outcome{})
 }
 
 // store hands a mark on by itself.
@@ -137,11 +150,18 @@ func (d *dispatcher) handOn(ctx context.Context, t *tableRead, o *snapshot.Outco
 // least once, a later line may read the chunk again, and it need not be the same
 // rows then.
 func (d *dispatcher) silentTx(t *tableRead, n uint64) (*event.Tx, error) {
-	mark, err := t.state.Mark(t.info.Database, t.info.Name)
-	if err != nil {
-		return nil, err
+	mark := &event.Mark{Key: snapshot.MarkKey(t.info.Database, t.info.Name)}
+	if !t.gone {
+		var err error
+		if mark, err = t.state.Mark(t.info.Database, t.info.Name); err != nil {
+			return nil, err
+		}
 	}
-	d.l.progress.note(t)
+	if t.gone || emptied(&t.state) {
+		d.l.progress.forget(t)
+	} else {
+		d.l.progress.note(t)
+	}
 	now := time.Now()
 	tx := &event.Tx{
 		Begin: d.l.merger.End(), End: d.l.merger.End(), Commit: now, Micros: true, Received: now, Rows: n, Silent: true,

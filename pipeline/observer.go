@@ -22,6 +22,8 @@ type Observer struct {
 	Retrying func(where string, s resilience.State)
 	// Stalled: the watchdog found a stage without progress.
 	Stalled func(stage string)
+	// Gap: changes were lost, and the pipeline goes on behind them.
+	Gap func()
 	// ChunkMerged: a chunk of a table's rows was handed on.
 	ChunkMerged func(c ChunkStats)
 	// ChunkGivenUp: one was not, and is read again.

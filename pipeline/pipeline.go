@@ -52,6 +52,7 @@ type Pipeline struct {
 
 	completed bool   // nothing is left to do
 	begun     uint64 // lines so far
+	lost      error  // that changes are lost, until the next line has gone behind them; Run's goroutine only
 }
 
 // errPaused is the cause with which Pause ends a line.
@@ -101,6 +102,10 @@ func (p *Pipeline) lines(soft, hard context.Context) error {
 		}
 		if err == nil {
 			continue // paused, or told to stop
+		}
+		if p.bridges(err) && soft.Err() == nil {
+			p.lost = err
+			err = resilience.Errorf(resilience.Transient, "gap", "run line", "changes are lost, every table is read anew: %w", err)
 		}
 		if err = stalls.judge(err, p.status.ackedSeq()); !healing(err) {
 			return err
@@ -278,6 +283,9 @@ func (p *Pipeline) open(ctx context.Context) (checkpoint.Checkpoint, error) {
 		return p.firstStart(ctx, term)
 	}
 	cp.Term = term
+	if p.lost != nil {
+		return p.bridge(ctx, cp)
+	}
 	return cp, p.deps.Store.Save(ctx, cp)
 }
 

@@ -46,6 +46,11 @@ func newPlanning(cfg *SnapshotConfig, pos *event.Position, src source.Snapshotte
 	return p, first, nil
 }
 
+// bridging reports that tables are to be told of changes that were lost.
+func (p *planning) bridging() bool {
+	return p.Mode != snapshot.ModeNever && p.Marks.Scope.Bridging()
+}
+
 // idle reports that there is nothing to plan: nobody wants tables read, and
 // none that was asked for is left.
 func (p *planning) idle() bool {

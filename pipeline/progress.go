@@ -93,6 +93,7 @@ type progress struct {
 	mu     sync.Mutex
 	tables map[string]*tableEntry
 	plans  bool // there may be more to read than what is noted
+	lost   *GapStatus
 }
 
 type tableEntry struct {
@@ -122,9 +123,28 @@ func (p *progress) restore(states map[snapshot.Name]snapshot.State) {
 	p.plans = true
 	p.tables = make(map[string]*tableEntry, len(states))
 	for n, s := range states {
+		if emptied(&s) {
+			continue
+		}
 		name := n.Database + "." + n.Table
 		p.tables[name] = &tableEntry{shown: shown(name, &s, 0)}
 	}
+}
+
+// scope takes down what the planning covered.
+func (p *progress) scope(s *snapshot.Scope) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lost = nil; s.Loss != nil {
+		p.lost = &GapStatus{Loss: *s.Loss, Closed: !s.Bridging()}
+	}
+}
+
+// gap is the last loss of changes; it is not changed any more.
+func (p *progress) gap() *GapStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost
 }
 
 // planned takes down that all tables that are to be read are noted.
@@ -139,6 +159,17 @@ func (p *progress) note(t *tableRead) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.entry(t).note(time.Now())
+}
+
+// emptied reports whether the state is that of a table that is excluded, of which
+// nothing but a truncate event has left.
+func emptied(s *snapshot.State) bool { return s.Cause == snapshot.Gap && s.Cancelled && s.Rest }
+
+// forget takes down that nothing is known of the table any more.
+func (p *progress) forget(t *tableRead) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.tables, t.name())
 }
 
 func (e *tableEntry) note(now time.Time) {

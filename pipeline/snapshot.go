@@ -38,6 +38,7 @@ type tableEnd struct {
 // read again by the next one.
 func (l *line) snapshots(ctx, soft context.Context, s *stage) error {
 	defer s.is(finished)
+	defer close(l.unplanned)
 	src, ok := l.p.deps.Source.(source.Snapshotter)
 	if !ok {
 		return nil
@@ -111,6 +112,7 @@ func (s *snapshots) finished() error {
 			return err
 		}
 		*was = s.covered
+		s.l.progress.scope(was)
 	}
 	if s.l.p.cfg.Snapshot.Mode == SnapshotOnly {
 		s.l.p.complete()
@@ -161,10 +163,32 @@ func (s *snapshots) enter(tables []source.TableInfo) error {
 			return err
 		}
 	}
+	if err := s.empty(plan.Emptied); err != nil {
+		return err
+	}
 	for _, j := range plan.Jobs {
 		t := s.newRead(j.Table, j.State)
 		t.clears, t.first = j.Clear, j.Clear
+		t.now = !j.Begun && j.State.Cause == snapshot.Gap
 		if err := s.enqueue(t, j.Begun); err != nil {
+			return err
+		}
+	}
+	return s.l.calls.post(func() { s.l.bridging = false })
+}
+
+// empty tells of tables that changes were lost of and that are not read.
+func (s *snapshots) empty(jobs []snapshot.Job) error {
+	for _, j := range jobs {
+		t := s.newRead(j.Table, j.State)
+		t.now, t.gone = true, j.State.Run == 0
+		if t.gone {
+			t.state.Cause, t.state.Run = snapshot.Gap, s.l.planning.Marks.NextRun()
+			delete(s.l.planning.Marks.States, t.id())
+		} else {
+			s.l.planning.Marks.States[t.id()] = t.state
+		}
+		if err := s.l.calls.post(func() { s.l.states = append(s.l.states, t) }); err != nil {
 			return err
 		}
 	}

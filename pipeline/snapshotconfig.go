@@ -8,17 +8,30 @@ import (
 
 // The modes of a snapshot.
 const (
-	SnapshotNever   = "never"
-	SnapshotInitial = "initial"
-	SnapshotOnly    = "only"
+	SnapshotNever      = "never"
+	SnapshotInitial    = "initial"
+	SnapshotOnly       = "only"
+	SnapshotWhenNeeded = "when_needed"
+)
+
+// What is done when changes were lost.
+const (
+	GapStop     = "stop"
+	GapTruncate = "truncate"
 )
 
 // SnapshotConfig says whether existing rows are delivered, and how they are read.
 type SnapshotConfig struct {
 	// Mode is never (changes from the end of the log at the first start), initial
-	// (each captured table is read once, beside the changes) or only (as initial,
-	// and the pipeline ends when all are read). Default never.
+	// (each captured table is read once, beside the changes), only (as initial,
+	// and the pipeline ends when all are read) or when_needed (as initial, and as
+	// Gap says). Default never.
 	Mode string `yaml:"mode"`
+	// Gap is what a pipeline in mode when_needed does when changes were lost,
+	// since the source has purged or reset its log: stop, or truncate (it goes on
+	// at the end of the log, and each table begins anew with a truncate event).
+	// Default stop.
+	Gap string `yaml:"gap"`
 	// Where holds a condition in SQL for tables ("database.table") of which not
 	// all rows are wanted. Changes are not filtered by it.
 	Where map[string]string `yaml:"where"`
@@ -49,7 +62,7 @@ type SnapshotConfig struct {
 // DefaultSnapshotConfig returns the documented defaults.
 func DefaultSnapshotConfig() SnapshotConfig {
 	return SnapshotConfig{
-		Mode: SnapshotNever, Readers: 2, ChunkTime: 200 * time.Millisecond, ChunkRows: 50000, ChunkBytes: 4 << 20,
+		Mode: SnapshotNever, Gap: GapStop, Readers: 2, ChunkTime: 200 * time.Millisecond, ChunkRows: 50000, ChunkBytes: 4 << 20,
 		MaxRunning: 100, BufferBytes: 32 << 20, TouchedBytes: 4 << 20,
 	}
 }
@@ -59,11 +72,20 @@ func (c SnapshotConfig) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	switch c.Mode {
-	case SnapshotNever, SnapshotInitial, SnapshotOnly:
+	case SnapshotNever, SnapshotInitial, SnapshotOnly, SnapshotWhenNeeded:
 	case "always", "schema_only", "no_data":
-		bad("mode: %q is Debezium's; here it is never, initial or only", c.Mode)
+		bad("mode: %q is Debezium's; here it is never, initial, only or when_needed", c.Mode)
 	default:
-		bad("mode: want never, initial or only, have %q", c.Mode)
+		bad("mode: want never, initial, only or when_needed, have %q", c.Mode)
+	}
+	switch c.Gap {
+	case GapStop:
+	case GapTruncate:
+		if c.Mode != SnapshotWhenNeeded {
+			bad("gap: %s reads tables anew, which needs mode when_needed, have %q", c.Gap, c.Mode)
+		}
+	default:
+		bad("gap: want stop or truncate, have %q", c.Gap)
 	}
 	for _, x := range c.Exclude {
 		if !namesTables(x) {

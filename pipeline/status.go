@@ -55,6 +55,9 @@ type Status struct {
 	SnapshotPlanning bool            `json:"snapshot_planning,omitempty"`
 	SnapshotPaused   bool            `json:"snapshot_paused,omitempty"`
 
+	// Gap tells of the last time that changes were lost, nil where there was none.
+	Gap *GapStatus `json:"gap,omitempty"`
+
 	Error     string `json:"error,omitempty"`
 	ErrorCode string `json:"error_code,omitempty"`
 	Hint      string `json:"hint,omitempty"`

@@ -40,6 +40,11 @@ func Count(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun
 }
 
+// BridgeGap names the setting by which a pipeline goes on by itself behind changes
+// that are lost.
+const BridgeGap = "snapshot: {mode: when_needed, gap: truncate} in the pipeline, which goes on at the present end of the log, " +
+	"empties each table in the topics and reads it anew"
+
 // StartOver is the end of the hints of errors after which a pipeline cannot go
 // on from its checkpoint.
 const StartOver = "start over under a new pipeline name, which begins at the present end of the log: what was changed in between " +

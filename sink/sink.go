@@ -29,8 +29,9 @@ type Sink interface {
 	// Errors: Fenced when a newer term owns the destination; Fatal when going
 	// on would lose or double changes; Transient else.
 	Connect(ctx context.Context, term uint64, cp checkpoint.Checkpoint) (checkpoint.Checkpoint, error)
-	// Begin stores the start position of a first start, before any row
-	// leaves. It is called once after a Connect that returned a zero checkpoint.
+	// Begin stores the start position, with its marks, of a first start or of a new
+	// generation, before any row leaves. It is called once after a Connect that
+	// returned a zero checkpoint, or one of an earlier generation.
 	Begin(ctx context.Context, cp checkpoint.Checkpoint) error
 	// Packer returns a new packer. Packers stay valid across Connect.
 	Packer() Packer

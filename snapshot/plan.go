@@ -42,6 +42,10 @@ type Planning struct {
 type Plan struct {
 	// Jobs are the tables to be read, those first that were begun.
 	Jobs []Job
+	// Emptied are tables that are not read, though the stream lost changes of
+	// them: all they need is the truncate event that their State is stored with.
+	// A zero State means that the table is gone, and its mark with it.
+	Emptied []Job
 	// Scope is to be stored if Changed, and the marks with the keys Forget are to
 	// be removed, before anything is handed on under the filter: so a later
 	// planning knows what was left out meanwhile.
@@ -67,6 +71,8 @@ type Job struct {
 	Clear bool
 }
 
+func (j Job) name() Name { return Name{j.Table.Database, j.Table.Name} }
+
 // Plan says which tables are to be read, from where. A table is read when it has
 // no state, unless it was created while the pipeline ran, and goes on when its
 // state is not ended. In doubt a table is read: rows that leave twice do no harm,
@@ -81,8 +87,13 @@ func (p *Planning) Plan() Plan {
 	exists := map[Name]bool{}
 	for i := range p.Tables {
 		t := &p.Tables[i]
-		exists[Name{t.Database, t.Name}] = true
-		if job, ok := p.job(t); ok {
+		n := Name{t.Database, t.Name}
+		exists[n] = true
+		if _, ok := p.Marks.state(n); !ok && p.bridges() && p.excluded(n) {
+			s := p.begun(t).Cancel(p.Now)
+			s.Rest = true
+			plan.Emptied = append(plan.Emptied, Job{Table: *t, State: s})
+		} else if job, ok := p.job(t); ok {
 			plan.Jobs = append(plan.Jobs, job)
 		}
 	}
@@ -116,8 +127,16 @@ func (p *Planning) job(t *source.TableInfo) (Job, bool) {
 	if unwanted || !ok && p.covered(n) {
 		return Job{}, false
 	}
-	return Job{Table: *t, State: State{Run: p.Marks.NextRun(), Cause: p.cause(), Key: t.Key, Where: p.where(n), Started: stamp(p.Now)}}, true
+	return Job{Table: *t, State: p.begun(t)}, true
 }
+
+// begun is the state of a table that nobody asked for and that is to be read.
+func (p *Planning) begun(t *source.TableInfo) State {
+	return State{Run: p.Marks.NextRun(), Cause: p.cause(), Key: t.Key, Where: p.where(Name{t.Database, t.Name}), Started: stamp(p.Now)}
+}
+
+// bridges reports that tables are to begin anew since changes were lost.
+func (p *Planning) bridges() bool { return p.Mode != ModeNever && p.Marks.Scope.Bridging() }
 
 func (p *Planning) where(n Name) string {
 	if p.Where == nil {
@@ -171,10 +190,15 @@ func (p *Planning) rest(plan *Plan, exists map[Name]bool) {
 		switch {
 		case !p.Match(p.Filter, n) && !p.excluded(n):
 			plan.Forget = append(plan.Forget, MarkKey(n.Database, n.Table))
+		case !exists[n] && s.Run < p.Marks.Scope.Gap:
+			if p.Mode != ModeNever {
+				plan.Emptied = append(plan.Emptied, Job{Table: source.TableInfo{Database: n.Database, Name: n.Table}})
+			}
 		case !exists[n] && !s.Ended():
 			plan.Missing = append(plan.Missing, n)
 		}
 	}
 	slices.Sort(plan.Forget)
 	slices.SortFunc(plan.Missing, Name.compare)
+	slices.SortFunc(plan.Emptied, func(a, b Job) int { return a.name().compare(b.name()) })
 }

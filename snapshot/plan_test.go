@@ -170,7 +170,7 @@ func TestGapReadsEverythingAgain(t *testing.T) {
 	s := newSite(t, ModeWhenNeeded, "a,b,c", "a", "b")
 	s.run(s.plan(), 2)
 	m := s.read()
-	s.scope(m.Scope.Lost(m.NextRun()))
+	s.scope(m.Scope.Lost(m.NextRun(), Loss{At: noon}))
 	s.tables = []string{"a", "b", "c"} // c was created while running: it has a gap too
 	p := s.plan()
 	expect(t, p, "a gap", "b gap", "c gap")
@@ -182,6 +182,34 @@ func TestGapReadsEverythingAgain(t *testing.T) {
 	expect(t, p, "b gap", "c gap")
 	s.run(p, 2)
 	expect(t, s.plan())
+}
+
+// TestGapIsToldOfEveryTable: of one that is excluded and one that is gone too,
+// each once.
+func TestGapIsToldOfEveryTable(t *testing.T) {
+	s := newSite(t, ModeWhenNeeded, "a,b,c", "a", "b", "c")
+	s.excluded = "b"
+	s.run(s.plan(), 2)
+	m := s.read()
+	s.scope(m.Scope.Lost(m.NextRun(), Loss{At: noon, Code: "purged", From: "here", To: "there"}))
+	s.tables = []string{"a", "b"}
+	p := s.plan()
+	expect(t, p, "a gap")
+	if len(p.Emptied) != 2 || p.Emptied[0].Table.Name != "b" || p.Emptied[1].Table.Name != "c" || p.Emptied[1].State.Run != 0 || len(p.Missing) > 0 {
+		t.Fatalf("%+v", p)
+	}
+	s.state("b", p.Emptied[0].State)
+	delete(s.marks, MarkKey("d", "c"))
+	if p = s.plan(); len(p.Emptied) > 0 {
+		t.Errorf("told again: %+v", p.Emptied)
+	}
+	s.run(p, 1)
+	if x := s.read().Scope; x.Bridging() || x.Loss == nil || x.Loss.From != "here" {
+		t.Errorf("%+v", x)
+	}
+	expect(t, s.plan())
+	s.excluded = ""
+	expect(t, s.plan(), "b included")
 }
 
 func TestNeverReadsOnlyWhatWasRequested(t *testing.T) {
@@ -221,7 +249,7 @@ func TestPartOfATableIsRequestedWhenNothingElseIsDue(t *testing.T) {
 		t.Error(err)
 	}
 	m := s.read()
-	s.scope(m.Scope.Lost(m.NextRun()))
+	s.scope(m.Scope.Lost(m.NextRun(), Loss{At: noon}))
 	if s.request("a", "id > 8") == nil {
 		t.Error("rows of a table with a gap were requested")
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/cdcd-io/cdcd/event"
@@ -15,11 +16,23 @@ type Scope struct {
 	// Gap is the number of the first run after the stream lost changes: states
 	// of earlier runs do not count. 0: it never did.
 	Gap uint64
+	// Loss tells of the last such loss, nil where there was none.
+	Loss *Loss
 	// Filters are the texts of the source's filters that held since the last
 	// finished planning, that one's first; none before one is finished. A table
 	// that all of them let through and that has no state was created while the
 	// pipeline ran: all its rows are in the stream.
 	Filters []string
+}
+
+// Loss is what is known of changes that were lost.
+type Loss struct {
+	At   time.Time `json:"at"`   // when that was found, in UTC, whole milliseconds
+	Code string    `json:"code"` // of the error by which it was
+	// From and To are the places in the log between which changes are missing, as
+	// text for people.
+	From string `json:"from"`
+	To   string `json:"to"`
 }
 
 // maxFilters bounds Filters. Who changes the filter more often without a planning
@@ -28,7 +41,13 @@ const maxFilters = 16
 
 // Lost returns the scope after the stream lost changes: all tables are to be read
 // again, by runs from the number run on.
-func (s Scope) Lost(run uint64) Scope { return Scope{Gap: run} }
+func (s Scope) Lost(run uint64, what Loss) Scope {
+	what.At = stamp(what.At)
+	return Scope{Gap: run, Loss: &what}
+}
+
+// Bridging reports that the stream lost changes and no planning has finished since.
+func (s Scope) Bridging() bool { return s.Gap > 0 && len(s.Filters) == 0 }
 
 // narrowed returns the scope under one more filter.
 func (s Scope) narrowed(filter string) Scope {
@@ -36,18 +55,22 @@ func (s Scope) narrowed(filter string) Scope {
 		return s
 	}
 	if len(s.Filters) == maxFilters {
-		return Scope{Gap: s.Gap}
+		return Scope{Gap: s.Gap, Loss: s.Loss}
 	}
 	s.Filters = append(slices.Clone(s.Filters), filter)
 	return s
 }
 
 // Equal reports whether both are stored alike.
-func (s Scope) Equal(o Scope) bool { return s.Gap == o.Gap && slices.Equal(s.Filters, o.Filters) }
+func (s Scope) Equal(o Scope) bool {
+	same := s.Loss == o.Loss || s.Loss != nil && o.Loss != nil && *s.Loss == *o.Loss
+	return same && s.Gap == o.Gap && slices.Equal(s.Filters, o.Filters)
+}
 
 type storedScope struct {
 	V       int      `json:"v"`
 	Gap     uint64   `json:"gap,omitempty"`
+	Loss    *Loss    `json:"loss,omitempty"`
 	Filters []string `json:"filters,omitempty"`
 }
 
@@ -56,7 +79,7 @@ func (s Scope) Mark() (*event.Mark, error) {
 	if err := s.check(); err != nil {
 		return nil, stateError("store", err)
 	}
-	value, err := encode(&storedScope{V: formatVersion, Gap: s.Gap, Filters: s.Filters})
+	value, err := encode(&storedScope{V: formatVersion, Gap: s.Gap, Loss: s.Loss, Filters: s.Filters})
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +96,7 @@ func DecodeScope(value []byte) (Scope, error) {
 	if err := decodeStrictly(value, &x); err != nil {
 		return Scope{}, stateError("read", err)
 	}
-	s := Scope{Gap: x.Gap, Filters: x.Filters}
+	s := Scope{Gap: x.Gap, Loss: x.Loss, Filters: x.Filters}
 	err := s.check()
 	if x.V != formatVersion {
 		err = fmt.Errorf("version %d is not known", x.V)
@@ -87,6 +110,9 @@ func DecodeScope(value []byte) (Scope, error) {
 func (s Scope) check() error {
 	if len(s.Filters) > maxFilters {
 		return fmt.Errorf("%d filters", len(s.Filters))
+	}
+	if s.Loss != nil && (s.Gap == 0 || s.Loss.At.IsZero()) {
+		return errors.New("it tells of a loss that there was not")
 	}
 	for _, f := range s.Filters {
 		if !utf8.ValidString(f) {

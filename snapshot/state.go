@@ -20,7 +20,8 @@ type State struct {
 	// Where is the condition that rows must meet, "" for all.
 	Where string
 	// Rest says that the whole table is still to be read when this reading of
-	// some rows has ended: it was asked for before that was due.
+	// some rows has ended: it was asked for before that was due. With Cancelled
+	// and the cause Gap the table is excluded, and was emptied only.
 	Rest bool
 	// After and Until are the bounds of what is left, as in source.ChunkRequest.
 	After, Until Bound

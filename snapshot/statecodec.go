@@ -94,7 +94,7 @@ func (s *State) check() error {
 		return errors.New("it is both done and cancelled")
 	case s.Ended() == s.Finished.IsZero():
 		return errors.New("finished and the end do not go together")
-	case s.Rest && (s.Where == "" || s.Cause != Requested):
+	case s.Rest && (s.Where == "" || s.Cause != Requested) && !(s.Cancelled && s.Cause == Gap):
 		return errors.New("it leaves a rest and reads the whole table")
 	case s.Chunks == 0 && s.After != nil:
 		return errors.New("it has come somewhere without a chunk")

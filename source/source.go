@@ -41,6 +41,15 @@ type Stream interface {
 // sink must be asked who the owner is.
 const CodeDisplaced = "reader_displaced"
 
+// The codes of the Fatal errors of Open and Next that say that changes cannot be
+// had any more: nothing but a new Start, and reading all tables anew, goes on.
+const (
+	// CodePurged: the log that follows the position was removed.
+	CodePurged = "binlog_purged"
+	// CodeReset: the log was lost or begun anew, and places in it mean others.
+	CodeReset = "source_log_reset"
+)
+
 // Pulser is an optional interface of a Stream. One step of a stream may take
 // long: whoever watches it asks here, from any goroutine, whether it moves.
 type Pulser interface {

@@ -33,6 +33,9 @@ type formatSpec struct {
 	// noKeyOnly is why rows cannot be rendered with their key only; zero where
 	// they can.
 	noKeyOnly refusal
+	// noGap is why nothing tells of changes that were lost; zero where something
+	// does.
+	noGap refusal
 	// encoders returns what makes the encoders of a pipeline.
 	encoders func(d formatDeps) encoders
 	debezium *debezium.Config // where it is one
@@ -73,6 +76,9 @@ func debeziumFormat(decode func(any), into sinkSpec) formatSpec {
 	spec := formatSpec{json: true, debezium: &c}
 	if c.Schemas {
 		spec.noKeyOnly = refusal{"schemas", "a schema promises columns that such rows lack"}
+	}
+	if c.Truncate == "skip" {
+		spec.noGap = refusal{"truncate", "skip leaves out what tells of changes that were lost"}
 	}
 	spec.encoders = func(d formatDeps) encoders {
 		stats := &debezium.Stats{}

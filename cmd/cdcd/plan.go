@@ -93,6 +93,9 @@ func (p *plan) line(l *config.Pipeline) *linePlan {
 	if lp.sink != nil {
 		lp.checkCache()
 	}
+	if no := lp.format.noGap; no.why != "" && l.Line.Snapshot.Gap == pipeline.GapTruncate {
+		l.Format.Report(no.key, "does not go with snapshot: {gap: truncate}: %s", no.why)
+	}
 	return lp
 }
 

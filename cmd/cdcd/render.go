@@ -94,12 +94,25 @@ func details(p admin.PipelineInfo, now time.Time, color bool) string {
 	if p.SpillBytes > 0 {
 		line(dim, "spill", size(uint64(p.SpillBytes))+" of large transactions on disk")
 	}
+	if p.Gap != nil {
+		c, text := gapLine(p.Gap)
+		line(c, "gap  ", text)
+	}
 	for _, l := range snapshotLines(p, false) {
 		line(dim, "table", l)
 	}
 	line(red, "error", p.Error)
 	line(yellow, "hint ", p.Hint)
 	return b.String()
+}
+
+// gapLine tells of changes that were lost, loudly until every table was read anew.
+func gapLine(g *pipeline.GapStatus) (paint, string) {
+	text := fmt.Sprintf("changes between %s and %s were LOST, found %s (%s)", shorten(g.From, 100), shorten(g.To, 100), g.At.Format(time.RFC3339), g.Code)
+	if g.Closed {
+		return dim, text + "; every table was read anew since"
+	}
+	return red, text + "; tables are being read anew"
 }
 
 func sourceLog(l *admin.SourceLog, now time.Time) string {

@@ -150,6 +150,13 @@ type PipelineStatus struct {
 	Offset                              uint64
 	Snapshot                            []TableProgress
 	Planning                            bool // there may be more tables to read
+	Gap                                 Gap
+}
+
+// Gap is the last loss of changes; its Code is "" where there was none.
+type Gap struct {
+	Code   string
+	Closed bool // every table was read anew since
 }
 
 // TableProgress is how far the snapshot of a table is.
@@ -175,6 +182,7 @@ func (d *Daemon) Status(ctx context.Context, socket string) ([]PipelineStatus, e
 			ReadSeq                               uint64 `json:"read_seq"`
 			Snapshot                              []TableProgress
 			Planning                              bool `json:"snapshot_planning"`
+			Gap                                   Gap
 		}
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
@@ -182,7 +190,7 @@ func (d *Daemon) Status(ctx context.Context, socket string) ([]PipelineStatus, e
 	}
 	list := make([]PipelineStatus, len(out.Pipelines))
 	for i, p := range out.Pipelines {
-		list[i] = PipelineStatus{p.Name, p.State, p.Error, p.ErrorCode, p.Hint, p.Seq, p.ReadSeq, p.GTIDs, p.File, p.Offset, p.Snapshot, p.Planning}
+		list[i] = PipelineStatus{p.Name, p.State, p.Error, p.ErrorCode, p.Hint, p.Seq, p.ReadSeq, p.GTIDs, p.File, p.Offset, p.Snapshot, p.Planning, p.Gap}
 	}
 	return list, nil
 }

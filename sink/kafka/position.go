@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"strconv"
 	"time"
@@ -49,6 +50,21 @@ func (l *line) checkpointBatches() ([]*batch, error) {
 	entries := append(lastOfEach(l.pins), entry{keyPosition, value})
 	l.pins = nil
 	return []*batch{encodeEntries(l.m.checkpoint.topic, now, entries)}, nil
+}
+
+// changedMarks makes the records that turn one set of marks into another.
+func changedMarks(from, to map[string][]byte) (entries []entry) {
+	for key := range from {
+		if _, kept := to[key]; !kept {
+			entries = append(entries, entry{keyMark + key, nil})
+		}
+	}
+	for key, value := range to {
+		if old, ok := from[key]; !ok || !bytes.Equal(old, value) {
+			entries = append(entries, entry{keyMark + key, value})
+		}
+	}
+	return entries
 }
 
 // encodePosition leaves the marks out, which have keys of their own.

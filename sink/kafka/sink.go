@@ -160,7 +160,7 @@ func (s *Sink) Begin(ctx context.Context, cp checkpoint.Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	if err := l.write(ctx, entry{keyPosition, value}); err != nil {
+	if err := l.write(ctx, append(changedMarks(l.cp.Position.Marks, cp.Position.Marks), entry{keyPosition, value})...); err != nil {
 		return err
 	}
 	l.cp, l.told = clone(cp), true

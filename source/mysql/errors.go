@@ -25,8 +25,8 @@ const (
 const (
 	codeAccess     = "access_denied"
 	codePrivilege  = "missing_privilege"
-	codePurged     = "binlog_purged"
-	codeReset      = "source_log_reset"
+	codePurged     = source.CodePurged
+	codeReset      = source.CodeReset
 	codeLogBinOff  = "log_bin_off"
 	codeClash      = "server_id_clash"
 	codeRowSize    = "row_too_large"
@@ -38,9 +38,9 @@ const (
 	hintAccess = "check user and password, and that the account may connect from this machine"
 	hintGrant  = "run the GRANT statements that cdcd check prints"
 	hintDown   = "start the server, or check hosts, its bind_address and what stands between; cdcd goes on by itself once it answers"
-	hintPurged = "what was purged cannot be read any more: restore those logs on the source and resume, or " + resilience.StartOver +
+	hintPurged = "what was purged cannot be read any more: restore those logs on the source and resume; or set " + resilience.BridgeGap + "; or " + resilience.StartOver +
 		"; raise binlog_expire_logs_seconds so that the log outlives the longest outage"
-	hintReset = "the source has lost or reset its log, so positions and GTIDs may mean other changes than before: " + resilience.StartOver
+	hintReset = "the source has lost or reset its log, so positions and GTIDs may mean other changes than before: set " + resilience.BridgeGap + "; or " + resilience.StartOver
 	hintClash = "another reader of this server uses our server_id: give each installation and pipeline its own range (server_ids)"
 )
 
