@@ -43,9 +43,9 @@ const bystander = "user:0"
 // awaitClean waits until no entry is left that a change made stale.
 func (r *CacheRig) awaitClean(ctx context.Context, t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, awaitLimit)
+	limited, cancel := context.WithTimeout(ctx, awaitLimit)
 	defer cancel()
-	err := Eventually(ctx, "stale entries to go", func() (bool, error) {
+	err := Eventually(limited, "stale entries to go", func() (bool, error) {
 		keys, err := r.Entries(ctx)
 		keys = slices.DeleteFunc(keys, func(k string) bool { return k == bystander })
 		if err == nil && len(keys) > 0 {

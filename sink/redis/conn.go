@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 
@@ -19,6 +20,7 @@ type conn struct {
 	*goredis.Conn
 	addr   string
 	client *goredis.Client
+	socket net.Conn // set by greet
 }
 
 // quiet keeps the library from writing to standard error; what it has to tell
@@ -62,19 +64,38 @@ func dial(ctx context.Context, cfg *Config, addr string) (*conn, error) {
 	if err != nil {
 		return nil, resilience.Errorf(resilience.Fatal, "bad_config", "connect to Redis", "%w", err).WithPlace("%s", addr)
 	}
-	client := goredis.NewClient(&goredis.Options{
+	o := &goredis.Options{
 		Addr: addr, Username: cfg.Username, Password: cfg.Password, DB: cfg.DB, TLSConfig: secure,
 		DialTimeout: cfg.DialTimeout, DialerRetries: 1, ReadTimeout: cfg.RequestTimeout, WriteTimeout: cfg.RequestTimeout,
 		ContextTimeoutEnabled: true, MaxRetries: -1, PoolSize: 1, PipelinePoolSize: -1, DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
-	c := &conn{Conn: client.Conn(), addr: addr, client: client}
+	}
+	c := &conn{addr: addr}
+	o.Dialer = c.once(goredis.NewDialer(o))
+	c.client = goredis.NewClient(o)
+	c.Conn = c.client.Conn()
 	if err := c.greet(ctx, cfg); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
 }
+
+// once dials a single time, whatever the library would do.
+func (c *conn) once(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if c.socket != nil {
+			return nil, net.ErrClosed
+		}
+		socket, err := dial(ctx, network, addr)
+		if err == nil {
+			c.socket = socket
+		}
+		return socket, err
+	}
+}
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // greet makes sure that deletes belong here.
 func (c *conn) greet(ctx context.Context, cfg *Config) error {
@@ -118,8 +139,16 @@ func helloOf(reply any) map[string]string {
 	return is
 }
 
-// close ends the connection, also under somebody who waits for a reply.
+// cut ends the connection under somebody who waits for a reply. It may be called
+// from any goroutine.
+func (c *conn) cut() {
+	if c.socket != nil {
+		_ = c.socket.Close()
+	}
+}
+
+// close ends the connection. Nobody may use it any more.
 func (c *conn) close() {
-	_ = c.client.Close() // nothing is owed any more
-	_ = c.Conn.Close()
+	_ = c.Conn.Close() // nothing is owed any more
+	_ = c.client.Close()
 }

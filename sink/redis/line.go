@@ -141,7 +141,7 @@ func (l *line) end(ctx context.Context) {
 	select {
 	case <-l.ended:
 	case <-ctx.Done():
-		l.conn.close()
+		l.conn.cut()
 		<-l.ended
 	}
 	l.conn.close()
@@ -150,8 +150,9 @@ func (l *line) end(ctx context.Context) {
 // cutOff ends the line without waiting for replies.
 func (l *line) cutOff() {
 	l.stop()
-	l.conn.close()
+	l.conn.cut()
 	<-l.ended
+	l.conn.close()
 }
 
 // run deletes until the queue is closed.
