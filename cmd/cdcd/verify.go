@@ -21,10 +21,12 @@ on meanwhile; the pipeline must run, since the topic is looked at once it has
 passed what was read. Keys that differ are named: missing in the topic, extra in
 the topic, or different, with the columns. Only what differs twice is told.
 
-For pipelines to Kafka with the format debezium. It writes nothing, has no
-consumer group and takes nobody's place; the account needs SELECT on the tables
-and Read on the topics. Without PIPELINE it is that of the configuration if there
-is one; without TABLE (database.table) all captured tables are verified.
+For pipelines to Kafka with the format debezium. It writes nothing (but the row
+of the source's watermark, where GTIDs are off), has no consumer group and takes
+nobody's place; the account needs SELECT on the tables and Read on the topics.
+Tables are read where snapshots read them. Without PIPELINE it is that of the
+configuration if there is one; without TABLE (database.table) all captured
+tables are verified.
 
 With --repair the running daemon is asked to read the keys again that are missing
 or different. What is extra in the topic stays and is told: no row is there that

@@ -76,7 +76,8 @@ func (r *verifyRun) close() {
 }
 
 // tables verifies those with the names, or all that are captured. What keeps a
-// table from being verified does not keep the others; the end of ctx does.
+// table from being verified does not keep the others; a pipeline that stands
+// still does, and the end of ctx.
 func (r *verifyRun) tables(ctx context.Context, names []string) ([]tableFound, error) {
 	all, err := r.source.Tables(ctx)
 	if err != nil {
@@ -94,11 +95,18 @@ func (r *verifyRun) tables(ctx context.Context, names []string) ([]tableFound, e
 		}
 	}
 	var found []tableFound
+	var still error
 	for _, t := range all {
 		if len(names) > 0 && !slices.Contains(names, t.Database+"."+t.Name) {
 			continue
 		}
-		f, err := r.table(ctx, t, topics[r.topic(t)] > 1)
+		f, err := tableFound{}, still
+		if still == nil {
+			f, err = r.table(ctx, t, topics[r.topic(t)] > 1)
+		}
+		if resilience.CodeOf(err) == codeStandsStill {
+			still = err
+		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}

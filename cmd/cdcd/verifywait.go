@@ -12,6 +12,9 @@ import (
 	"github.com/cdcd-io/cdcd/source"
 )
 
+// codeStandsStill is the code of the error that no waiting for one pipeline heals.
+const codeStandsStill = "pipeline_stands_still"
+
 // reachEvery is how often the stored position is looked at.
 const reachEvery = 100 * time.Millisecond
 
@@ -31,7 +34,7 @@ func (r *verifyRun) reach(ctx context.Context, high event.Coord) (event.Position
 			last, moved = p, time.Now()
 		}
 		if time.Since(moved) > r.flags.wait {
-			return last, resilience.Errorf(resilience.Transient, "pipeline_stands_still", "verify table",
+			return last, resilience.Errorf(resilience.Transient, codeStandsStill, "verify table",
 				"the pipeline stands at %s:%d for %s, the log goes on to %s:%d", p.File.Name, p.Offset, r.flags.wait, high.File.Name, high.Offset).
 				WithHint("it must run while it is verified: cdcd status tells how it is")
 		}
