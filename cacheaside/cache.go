@@ -17,6 +17,7 @@ type Cache struct {
 	loads   limiter
 	flights flights
 	gens    generations
+	beacon  beacon
 	stats   Stats
 }
 

@@ -547,13 +547,15 @@ func TestClusterKeysLiveWhereTheyBelong(t *testing.T) {
 // TestAnAccountWithTheDocumentedRights: docs/operations.md lists them.
 func TestAnAccountWithTheDocumentedRights(t *testing.T) {
 	server := testenv.ForTest(t).Redis(testenv.RedisOptions{Users: map[string]string{
-		"default": "off", "app": "on >secret ~gen:* ~user:* +hello +select +get +set +unlink +del +pttl +time +evalsha +eval",
+		"default": "off", "app": "on >secret ~gen:* ~user:* +hello +select +get +set +unlink +del +pttl +time +evalsha +eval" +
+			" %R~cdcd:beacon:* +hmget +evalsha_ro +eval_ro",
 	}})
 	rdb := server.Dial(&redis.Options{Username: "app", Password: "secret"})
 	defer rdb.Close()
 	cfg := DefaultConfig()
 	cfg.RedisTimeout = time.Second
 	cfg.OnError = func(op string, err error) { t.Errorf("%s: %v", op, err) }
+	cfg.Beacon, cfg.ServeStale = "cdcd:beacon:cdcd:shop-cache", true
 	c, err := New(rdb, cfg)
 	if err != nil {
 		t.Fatal(err)

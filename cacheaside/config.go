@@ -39,12 +39,23 @@ type Config struct {
 	BreakerPause    time.Duration
 
 	// MaxLoads is how many loads run at once; MaxLoadsDown while Redis is left
-	// alone. Default 64 and 16.
+	// alone, or stale. Default 64 and 16.
 	MaxLoads, MaxLoadsDown int
 	// MaxQueue is how many readers wait for their turn to load, QueueWait how long
 	// each waits at most. Default 1024 and 500ms.
 	MaxQueue  int
 	QueueWait time.Duration
+
+	// Beacon is the key that the daemon keeps beside the cache,
+	// "cdcd:beacon:INSTALLATION:PIPELINE"; "" (the default) does not look at it.
+	Beacon string
+	// MaxStaleness is how far behind the source the daemon may be, by its beacon,
+	// before answers from Redis count as stale. One of a commit every second or
+	// more; the beacon is looked at twice a second. Default 10s.
+	MaxStaleness time.Duration
+	// ServeStale serves those, marked in Meta; else they are loaded, within
+	// MaxLoadsDown, and not stored. Default false.
+	ServeStale bool
 
 	// GenerationAge is how old what is known of a table's generation may be: an
 	// entry that was made stale by it is served that much longer. At most 1s.
@@ -79,6 +90,7 @@ func DefaultConfig() Config {
 		Lease: 3 * time.Second, LoadTimeout: 2 * time.Second, Wait: 200 * time.Millisecond, HoldOff: 5 * time.Second,
 		RedisTimeout: 100 * time.Millisecond, BreakerFailures: 5, BreakerPause: time.Second,
 		MaxLoads: 64, MaxLoadsDown: 16, MaxQueue: 1024, QueueWait: 500 * time.Millisecond,
+		MaxStaleness:  10 * time.Second,
 		GenerationAge: 500 * time.Millisecond, MaxValue: 1 << 20, Codec: jsonCodec{}, OnError: func(string, error) {},
 	}
 }
@@ -106,6 +118,7 @@ func (c Config) Validate() error {
 	bad(c.MaxLoadsDown < 1 || c.MaxLoadsDown > c.MaxLoads, "MaxLoadsDown: want 1 to MaxLoads (%d), have %d", c.MaxLoads, c.MaxLoadsDown)
 	bad(c.MaxQueue < 0, "MaxQueue: want 0 or more, have %d", c.MaxQueue)
 	bad(c.QueueWait < 0, "QueueWait: want 0 or more, have %s", c.QueueWait)
+	bad(c.MaxStaleness < 2*beaconAge, "MaxStaleness: want at least %s, have %s", 2*beaconAge, c.MaxStaleness)
 	bad(c.GenerationAge < 0 || c.GenerationAge > time.Second, "GenerationAge: want 0 to 1s, have %s", c.GenerationAge)
 	bad(c.MaxValue < 1, "MaxValue: want at least 1, have %d", c.MaxValue)
 	bad(c.Codec == nil || c.OnError == nil, "Codec, OnError: want what DefaultConfig has, or your own")

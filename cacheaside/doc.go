@@ -30,6 +30,9 @@
 // what exceeds the limit waits a little and then fails with
 // [CodeOverloaded], so that a dead cache does not become a dead database.
 //
+// With Config.Beacon set, a daemon that is too far behind, or of which nothing is
+// known, is treated alike: what is cached is not read, and loads are limited.
+//
 // # What it refuses
 //
 // Clients that read replicas of Redis, and rings: a delete on the master says

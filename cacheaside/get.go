@@ -16,6 +16,9 @@ type Meta struct {
 	Hit    bool // from Redis
 	Loaded bool // from the database, by this call or by one it shared
 	Shared bool // another reader of this process did the work
+	// Stale: the daemon is further behind the source than Config.MaxStaleness, or
+	// nothing is known of it (with Config.ServeStale).
+	Stale bool
 	// LeasedAt is when the load of a hit began, by the clock of Redis; zero where
 	// not known.
 	LeasedAt time.Time
@@ -123,7 +126,9 @@ func (c *Cache) read(ctx context.Context, key Key, load loader) (result, error) 
 	for err == nil {
 		switch step {
 		case protocol.Serve:
-			return c.hit(r.raw), nil
+			hit := c.hit(r.raw)
+			hit.meta.Stale = r.stale
+			return hit, nil
 		case protocol.Ask:
 			step, err = r.ask(ctx)
 		case protocol.Wait:
@@ -164,6 +169,7 @@ type reading struct {
 	raw        string // the entry as last seen
 	generation string
 	lease      lease
+	stale      bool // the daemon is behind
 	waitUntil  time.Time
 	waited     bool
 	pause      time.Duration
@@ -173,6 +179,12 @@ type reading struct {
 // known of that, so it is asked for again before the entry counts as old.
 func (r *reading) begin(ctx context.Context) (protocol.Step, error) {
 	var err error
+	if r.stale, err = r.cache.stale(ctx); err != nil {
+		return 0, err
+	}
+	if r.stale && !r.cache.cfg.ServeStale {
+		return protocol.LoadOnly, nil
+	}
 	if r.generation, err = r.cache.generation(ctx, r.key, false); err != nil {
 		return 0, err
 	}

@@ -92,7 +92,7 @@ func (c *Cache) load(ctx context.Context, key Key, until time.Time, info LoadInf
 // limited runs a load when it is its turn; key is one that it is for.
 func (c *Cache) limited(ctx context.Context, key Key, until time.Time, load func(context.Context) error) error {
 	limit := c.cfg.MaxLoads
-	if c.breaker.open() {
+	if c.breaker.open() || c.beacon.isStale() && !c.cfg.ServeStale {
 		limit = c.cfg.MaxLoadsDown
 	}
 	timed, cancel := context.WithDeadline(ctx, until)

@@ -104,7 +104,13 @@ func (c *Cache) begin(ctx context.Context, keys []Key) *multi {
 	if isNoFill(ctx) || len(keys) == 0 {
 		return m
 	}
-	err := m.look(ctx)
+	stale, err := c.stale(ctx)
+	if stale && !c.cfg.ServeStale {
+		return m
+	}
+	if err == nil {
+		err = m.look(ctx)
+	}
 	if err == nil {
 		err = m.renew(ctx)
 	}

@@ -23,6 +23,7 @@ type Stats struct {
 	RedisErrors        atomic.Uint64
 	BreakerOpened      atomic.Uint64
 	Bypassed           atomic.Uint64 // loads without Redis: it failed, or is left alone
+	Stale              atomic.Uint64 // reads while the daemon was behind, or its beacon gone
 	ScriptReloads      atomic.Uint64 // NOSCRIPT
 	Invalidations      atomic.Uint64 // keys deleted by Invalidate and Write.End
 }

@@ -24,6 +24,7 @@ var (
 	getOrLease = newScript(protocol.GetOrLeaseScript)
 	fill       = newScript(protocol.FillScript)
 	release    = newScript(protocol.ReleaseScript)
+	readBeacon = newScript(protocol.BeaconScript)
 )
 
 // call does one round trip under a deadline, unless the breaker is open.

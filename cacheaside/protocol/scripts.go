@@ -1,6 +1,12 @@
 package protocol
 
-// The scripts. Each has one key, so it runs on one node of a cluster.
+// BeaconScript reads the beacon of a daemon beside the clock of its server. It
+// returns the fields time and lag, "" for one that is not there, and the time of
+// Redis in milliseconds.
+const BeaconScript = `local beacon, now = redis.call('HMGET', KEYS[1], 'time', 'lag'), redis.call('TIME')
+return {beacon[1] or '', beacon[2] or '', now[1] * 1000 + math.floor(now[2] / 1000)}`
+
+// The scripts of readers. Each has one key, so it runs on one node of a cluster.
 const (
 	// GetOrLeaseScript takes a token, the lease in milliseconds and a generation
 	// or "". It returns the entry and, in milliseconds, the time of Redis for the
