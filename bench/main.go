@@ -31,12 +31,14 @@ func run() error {
 	flag.StringVar(&o.only, "only", "", "one measurement by name instead of all")
 	flag.IntVar(&o.repeat, "repeat", 1, "make each measurement so often")
 	flag.Float64Var(&o.giant, "giant", 0, "measure one transaction of so many GiB too")
+	flag.BoolVar(&o.maria, "mariadb", false, "measure beside MariaDB instead of MySQL")
 	flag.StringVar(&o.profile, "profile", "", "folder for CPU profiles")
 	flag.Parse()
 	return parent(ctx, o)
 }
 
 type options struct {
+	maria         bool
 	scale, giant  float64
 	repeat        int
 	only, profile string
@@ -72,7 +74,7 @@ func parent(ctx context.Context, o options) error {
 		return err
 	}
 	defer env.Close()
-	s, err := startServers(ctx, env)
+	s, err := startServers(ctx, env, o.maria)
 	if err != nil {
 		return err
 	}

@@ -19,8 +19,12 @@ type servers struct {
 	kafka *testenv.Kafka
 }
 
-func startServers(ctx context.Context, env *testenv.Env) (*servers, error) {
-	db, err := env.MySQL(ctx, testenv.MySQLOptions{Config: map[string]string{"max_binlog_size": "1G", "innodb_buffer_pool_size": "1G"}})
+func startServers(ctx context.Context, env *testenv.Env, maria bool) (*servers, error) {
+	flavor := testenv.MySQL97
+	if maria {
+		flavor = testenv.MariaDB118
+	}
+	db, err := env.MySQL(ctx, testenv.MySQLOptions{Flavor: flavor, Config: map[string]string{"max_binlog_size": "1G", "innodb_buffer_pool_size": "1G"}})
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ const leastChunkBytes = 64 << 10
 
 // firstChunk is the number of rows a table's first chunk asks for; after it the
 // time a chunk took says how many are right.
-const firstChunk = 1000
+const firstChunk = 4000
 
 // tableRead is the reading of one table in one line. The reader's goroutine owns
 // it, except what is said to be dispatch's.
