@@ -27,10 +27,12 @@ type beacon struct {
 	Seq uint64
 	// Resume is a checkpoint to go on from, at Seq or a little before.
 	Resume checkpoint.Checkpoint
+	// Rules are those that its deletes follow.
+	Rules []publishedRule
 }
 
 // beaconFields are the fields of the hash that parseBeacon wants, in order.
-var beaconFields = []string{"v", "mark", "generation", "term", "seq", "position"}
+var beaconFields = []string{"v", "mark", "generation", "term", "seq", "position", "keys"}
 
 // parseBeacon reads the values of beaconFields; nil is a field that is not there.
 func parseBeacon(values []any) (beacon, error) {
@@ -58,6 +60,9 @@ func parseBeacon(values []any) (beacon, error) {
 	var err error
 	if b.Resume, err = checkpoint.Decode([]byte(text[5])); err != nil {
 		return beacon{}, damagedBeacon("beacon_corrupt", fmt.Errorf("field position: %w", err), hintDamaged)
+	}
+	if b.Rules, err = readRules(text[6]); err != nil {
+		return beacon{}, damagedBeacon("beacon_corrupt", fmt.Errorf("field keys: %w", err), hintDamaged)
 	}
 	if b.Mark == "" || b.Resume.Position.Seq > b.Seq {
 		return beacon{}, damagedBeacon("beacon_corrupt", fmt.Errorf("mark %q, position at %d of %d", b.Mark, b.Resume.Position.Seq, b.Seq), hintDamaged)

@@ -78,20 +78,21 @@ func TestParseBeacon(t *testing.T) {
 		values []any
 		code   string
 	}{
-		"whole":             {[]any{"1", "m", "2", "3", "9", text}, ""},
-		"none":              {make([]any, 6), ""},
-		"later version":     {[]any{"2", "m", "2", "3", "9", text}, "beacon_newer"},
-		"half":              {[]any{"1", "m", nil, nil, nil, nil}, "beacon_corrupt"},
-		"no number":         {[]any{"1", "m", "2", "3", "-9", text}, "beacon_corrupt"},
-		"damaged position":  {[]any{"1", "m", "2", "3", "9", text[1:]}, "beacon_corrupt"},
-		"position past seq": {[]any{"1", "m", "2", "3", "7", text}, "beacon_corrupt"},
-		"no mark":           {[]any{"1", "", "2", "3", "9", text}, "beacon_corrupt"},
+		"whole":             {[]any{"1", "m", "2", "3", "9", text, `[{"table":"shop.users","key":"user:{id}"}]`}, ""},
+		"none":              {make([]any, 7), ""},
+		"later version":     {[]any{"2", "m", "2", "3", "9", text, `[{"table":"shop.users","key":"user:{id}"}]`}, "beacon_newer"},
+		"half":              {[]any{"1", "m", nil, nil, nil, nil, nil}, "beacon_corrupt"},
+		"no number":         {[]any{"1", "m", "2", "3", "-9", text, `[{"table":"shop.users","key":"user:{id}"}]`}, "beacon_corrupt"},
+		"damaged position":  {[]any{"1", "m", "2", "3", "9", text[1:], nil}, "beacon_corrupt"},
+		"position past seq": {[]any{"1", "m", "2", "3", "7", text, `[{"table":"shop.users","key":"user:{id}"}]`}, "beacon_corrupt"},
+		"damaged rules":     {[]any{"1", "m", "2", "3", "9", text, "x"}, "beacon_corrupt"},
+		"no mark":           {[]any{"1", "", "2", "3", "9", text, `[{"table":"shop.users","key":"user:{id}"}]`}, "beacon_corrupt"},
 	} {
 		b, err := parseBeacon(c.values)
 		if resilience.CodeOf(err) != c.code {
 			t.Errorf("%s: %v", name, err)
 		}
-		if name == "whole" && (b.Seq != 9 || b.Term != 3 || b.Generation != 2 || b.Resume.Position.Offset != 80) {
+		if name == "whole" && (b.Seq != 9 || b.Term != 3 || b.Generation != 2 || b.Resume.Position.Offset != 80 || len(b.Rules) != 1) {
 			t.Errorf("%+v", b)
 		}
 	}

@@ -17,11 +17,18 @@ import (
 type Config struct {
 	// Addrs are addresses of one server, host:port: of the primary and, if you
 	// like, of its replicas. The first one that answers as a primary is taken.
-	Addrs    []string `yaml:"addrs"`
-	Username string   `yaml:"username"` // of an ACL user; empty: the default user
-	Password string   `yaml:"password" secret:"true"`
-	DB       int      `yaml:"db"` // number of the database
-	TLS      TLS      `yaml:"tls"`
+	// With MasterName they are addresses of Sentinels, which know the primary.
+	Addrs []string `yaml:"addrs"`
+	// MasterName is the name by which Sentinels know the primary; empty: no
+	// Sentinels. They may ask for a login of their own.
+	MasterName       string `yaml:"master_name"`
+	SentinelUsername string `yaml:"sentinel_username"`
+	SentinelPassword string `yaml:"sentinel_password" secret:"true"`
+
+	Username string `yaml:"username"` // of an ACL user; empty: the default user
+	Password string `yaml:"password" secret:"true"`
+	DB       int    `yaml:"db"` // number of the database
+	TLS      TLS    `yaml:"tls"`
 	// Keys say which keys the rows of a table make stale.
 	Keys []cachekey.Rule `yaml:"keys"`
 	// OnGap says what happens to entries of which nobody knows whether they missed
@@ -89,6 +96,9 @@ func (c Config) Validate() error {
 	}
 	if c.Username != "" && c.Password == "" {
 		bad("password: want that of user %s", c.Username)
+	}
+	if c.MasterName == "" && c.SentinelUsername+c.SentinelPassword != "" {
+		bad("master_name: want the name by which the Sentinels know the primary")
 	}
 	if !c.TLS.Enabled && c.TLS != (TLS{}) {
 		bad("tls: set enabled: true, or leave the other keys out")

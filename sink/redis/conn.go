@@ -31,11 +31,12 @@ type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
 
-// dialPrimary connects to the first of the addresses that answers as a primary.
+// dialPrimary connects to the first of the addresses that answers as a primary,
+// or to the one that the first Sentinel to answer names.
 func dialPrimary(ctx context.Context, cfg *Config) (*conn, error) {
 	var errs []error
 	for _, addr := range cfg.Addrs {
-		c, err := dial(ctx, cfg, addr)
+		c, err := dialBy(ctx, cfg, addr)
 		if err == nil {
 			return c, nil
 		}
@@ -45,6 +46,17 @@ func dialPrimary(ctx context.Context, cfg *Config) (*conn, error) {
 		errs = append(errs, err)
 	}
 	return nil, firstOf(errs)
+}
+
+func dialBy(ctx context.Context, cfg *Config, addr string) (*conn, error) {
+	if cfg.MasterName == "" {
+		return dial(ctx, cfg, addr)
+	}
+	primary, err := askSentinel(ctx, cfg, addr)
+	if err != nil {
+		return nil, err
+	}
+	return dial(ctx, cfg, primary)
 }
 
 // firstOf is the first error, with the others in its text.
@@ -59,17 +71,11 @@ func firstOf(errs []error) error {
 }
 
 func dial(ctx context.Context, cfg *Config, addr string) (*conn, error) {
-	quiet()
-	secure, err := cfg.TLS.config(addr)
+	o, err := options(cfg, addr)
 	if err != nil {
-		return nil, resilience.Errorf(resilience.Fatal, "bad_config", "connect to Redis", "%w", err).WithPlace("%s", addr)
+		return nil, err
 	}
-	o := &goredis.Options{
-		Addr: addr, Username: cfg.Username, Password: cfg.Password, DB: cfg.DB, TLSConfig: secure,
-		DialTimeout: cfg.DialTimeout, DialerRetries: 1, ReadTimeout: cfg.RequestTimeout, WriteTimeout: cfg.RequestTimeout,
-		ContextTimeoutEnabled: true, MaxRetries: -1, PoolSize: 1, PipelinePoolSize: -1, DisableIdentity: true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}
+	o.Username, o.Password, o.DB = cfg.Username, cfg.Password, cfg.DB
 	c := &conn{addr: addr}
 	o.Dialer = c.once(goredis.NewDialer(o))
 	c.client = goredis.NewClient(o)
@@ -79,6 +85,21 @@ func dial(ctx context.Context, cfg *Config, addr string) (*conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// options are those of every client: one connection, every command tried once.
+func options(cfg *Config, addr string) (*goredis.Options, error) {
+	quiet()
+	secure, err := cfg.TLS.config(addr)
+	if err != nil {
+		return nil, resilience.Errorf(resilience.Fatal, "bad_config", "connect to Redis", "%w", err).WithPlace("%s", addr)
+	}
+	return &goredis.Options{
+		Addr: addr, TLSConfig: secure,
+		DialTimeout: cfg.DialTimeout, DialerRetries: 1, ReadTimeout: cfg.RequestTimeout, WriteTimeout: cfg.RequestTimeout,
+		ContextTimeoutEnabled: true, MaxRetries: -1, PoolSize: 1, PipelinePoolSize: -1, DisableIdentity: true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}, nil
 }
 
 // once dials a single time, whatever the library would do.
@@ -112,7 +133,7 @@ func (c *conn) greet(ctx context.Context, cfg *Config) error {
 			WithHint("clusters are not supported yet: name a single server or a primary with replicas")
 	case is["mode"] == "sentinel":
 		return resilience.Errorf(resilience.Fatal, "redis_sentinel", "connect to Redis", "it is a Sentinel").WithPlace("%s", c.addr).
-			WithHint("Sentinels are not supported yet: name the primary and its replicas in addrs")
+			WithHint("set master_name to the name by which it knows the primary")
 	case is["role"] != "master":
 		return resilience.Errorf(resilience.Transient, "redis_replica", "connect to Redis", "it is a %s, which takes no deletes", is["role"]).WithPlace("%s", c.addr).
 			WithHint("name the primary in addrs, too")

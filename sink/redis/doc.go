@@ -1,5 +1,5 @@
 // Package redis is the sink that takes keys out of a cache: Redis or Valkey, one
-// server.
+// primary, which addresses or Sentinels name.
 //
 // It deletes and writes no entry. Deleting is idempotent, needs no version, and
 // is harmless when somebody does it who should not any more; where readers keep
@@ -24,6 +24,9 @@
 // generation. Without a beacon nothing is known of the entries there are, and
 // Config.OnGap decides, unless there are none.
 //
+// The beacon also shows the rules by which keys are deleted. Entries of a rule that
+// it did not know are those of a first start.
+//
 // A batch counts as delivered when its keys are acknowledged and the beacon
 // behind them is written. Under load the beacon of one group of batches travels
 // with the deletes of the next, so that a group costs one round trip.
@@ -33,8 +36,8 @@
 // The beacon's field lag says how far behind the source the sink was when it
 // wrote it, in milliseconds: the age of the last commit or, where the source had
 // nothing more, of the source's last sign of life; -1 where neither is known, as
-// after a start. An entry is as of at least
-// (now - time) + lag ago, with the clock of Redis for now.
+// after a start. What is cached was so at most (now - time) + lag ago, with the
+// clock of Redis for now.
 //
 // # Reading
 //

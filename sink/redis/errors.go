@@ -30,6 +30,8 @@ var verdicts = []struct {
 	{"OOM", resilience.Transient, "redis_out_of_memory", "raise maxmemory, or choose a maxmemory-policy that evicts"},
 	{"MISCONF", resilience.Transient, "redis_read_only", "Redis cannot save to disk and refuses writes: see its log"},
 	{"NOREPLICAS", resilience.Transient, "redis_read_only", "fewer replicas are connected than min-replicas-to-write wants"},
+	{"ERR unknown command 'sentinel'", resilience.Fatal, "redis_sentinel", "addrs are no Sentinels: leave master_name out"},
+	{"ERR unknown command 'SENTINEL'", resilience.Fatal, "redis_sentinel", "addrs are no Sentinels: leave master_name out"},
 	{"ERR max number of clients", resilience.Transient, "redis_unreachable", "raise maxclients"},
 	{"MOVED", resilience.Fatal, "redis_cluster", hintCluster},
 	{"ASK", resilience.Fatal, "redis_cluster", hintCluster},

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cdcd-io/cdcd/cachekey"
 	"github.com/cdcd-io/cdcd/internal/testenv"
 	"github.com/cdcd-io/cdcd/resilience"
 )
@@ -100,6 +101,45 @@ func TestPromotedReplicaRewinds(t *testing.T) {
 	}
 	if len(r.there("user:1")) != 0 {
 		t.Error("the entry is still there")
+	}
+}
+
+// TestSentinelNamesTheNewPrimary: the line ends with the old one, and goes on at
+// the new one from what that has.
+func TestSentinelNamesTheNewPrimary(t *testing.T) {
+	r := newRig(t, testenv.RedisOptions{})
+	env := testenv.ForTest(t)
+	replica := env.Redis(testenv.RedisOptions{ReplicaOf: r.server.Addr()})
+	sentinel := env.RedisSentinel(testenv.RedisSentinelOptions{Primary: r.server.Addr(), Replicas: 1})
+	r.cfg.Addrs, r.cfg.MasterName = []string{"127.0.0.1:1", sentinel.Addr()}, "main" // the first does not answer
+	r.open()
+	r.connect(1)
+	r.set("user:1", "user:2")
+	r.send("user:1")
+	if err := replica.AwaitCaughtUp(r.ctx(), r.server); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.trySend("user:2"); resilience.ClassOf(err) != resilience.Transient {
+		t.Fatalf("a dead primary: %v", err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for term := uint64(2); ; term++ {
+		err := r.tryConnect(term)
+		if err == nil {
+			break
+		}
+		if resilience.ClassOf(err) != resilience.Transient || time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond) // pace of the retry
+	}
+	r.server = replica
+	r.send("user:2")
+	if have := r.there("user:1", "user:2"); len(have) != 0 || r.seq != 2 {
+		t.Errorf("there are %v after transaction %d", have, r.seq)
 	}
 }
 
@@ -197,6 +237,33 @@ func TestGapFlushesEveryEntry(t *testing.T) {
 	r.open()
 	if err := r.tryConnect(3); resilience.CodeOf(err) != "cache_gap" {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestNewRuleIsAFirstStart: entries by its template were never deleted.
+func TestNewRuleIsAFirstStart(t *testing.T) {
+	r := newRig(t, testenv.RedisOptions{})
+	r.connect(1)
+	r.send("user:1")
+	r.set("user:2", "profile:2")
+	if want := `[{"table":"shop.users","key":"user:{id}"}]`; r.beacon()["keys"] != want {
+		t.Errorf("readers see %s", r.beacon()["keys"])
+	}
+	r.cfg.Keys = append(r.cfg.Keys, cachekey.Rule{Table: "shop.users", Key: "profile:{id}"})
+	r.open()
+	if err := r.tryConnect(2); resilience.CodeOf(err) != "cache_warm" {
+		t.Fatalf("%v", err)
+	}
+	r.cfg.OnGap = FlushPrefix
+	r.open()
+	r.connect(3)
+	if have := r.there("user:2", "profile:2"); !slices.Equal(have, []string{"user:2"}) {
+		t.Errorf("there are %v", have)
+	}
+	r.open()
+	r.connect(4) // known by now
+	if r.seen.gaps != 1 {
+		t.Errorf("%d gaps", r.seen.gaps)
 	}
 }
 

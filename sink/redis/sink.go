@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cdcd-io/cdcd/cachekey"
 	"github.com/cdcd-io/cdcd/checkpoint"
 	"github.com/cdcd-io/cdcd/resilience"
 	"github.com/cdcd-io/cdcd/sink"
@@ -75,9 +76,12 @@ func (s *Sink) connect(ctx context.Context, c *conn, term uint64, cp checkpoint.
 		return from.cp, nil
 	}
 	if from.gap {
-		if err := s.closeGap(ctx, c, false); err != nil {
-			return cp, err
-		}
+		err = s.closeGap(ctx, c, s.cfg.Keys, false)
+	} else {
+		err = s.closeGap(ctx, c, added(b.Rules, s.cfg.Keys), true)
+	}
+	if err != nil {
+		return cp, err
 	}
 	l.adopt(b, from.cp)
 	if err := l.claim(ctx); err != nil {
@@ -98,8 +102,15 @@ func (s *Sink) newLine(c *conn, term uint64) *line {
 	}
 }
 
-func (s *Sink) closeGap(ctx context.Context, c *conn, first bool) error {
-	policy, keys, err := closeGap(ctx, c, &s.cfg, first)
+// closeGap deals with entries that concern rules; first says that no pipeline has
+// looked after those before.
+func (s *Sink) closeGap(ctx context.Context, c *conn, rules []cachekey.Rule, first bool) error {
+	if len(rules) == 0 {
+		return nil
+	}
+	cfg := s.cfg
+	cfg.Keys = rules
+	policy, keys, err := closeGap(ctx, c, &cfg, first)
 	if err == nil && policy != "" && s.obs.Gap != nil {
 		s.obs.Gap(policy, keys)
 	}
@@ -115,7 +126,7 @@ func (s *Sink) Begin(ctx context.Context, cp checkpoint.Checkpoint) error {
 	if l == nil {
 		return notConnected()
 	}
-	if err := s.closeGap(ctx, l.conn, true); err != nil {
+	if err := s.closeGap(ctx, l.conn, s.cfg.Keys, true); err != nil {
 		return err
 	}
 	l.adopt(beacon{}, cp)
@@ -151,6 +162,11 @@ func (l *line) claim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	rules, err := writeRules(l.cfg.Keys)
+	if err != nil {
+		return err
+	}
+	w.set("keys", rules)
 	return l.beaconWritten(ctx, writeBeacon.EvalSha(ctx, l.conn, []string{l.key}, w.args...), w)
 }
 
