@@ -28,7 +28,7 @@ func (t *tableRead) pace(ctx context.Context) error {
 		if err != nil || h.why == "" {
 			return err
 		}
-		if !h.byRate || h.wait > longWait {
+		if h.shows() {
 			t.l.progress.held(t, h.why)
 		}
 		pause := time.NewTimer(h.wait)
@@ -50,6 +50,8 @@ type hold struct {
 	wait   time.Duration
 	byRate bool
 }
+
+func (h hold) shows() bool { return !h.byRate || h.wait > longWait }
 
 func (t *tableRead) hold(ctx context.Context) (hold, error) {
 	l, cfg := t.l, &t.l.p.cfg.Snapshot

@@ -28,3 +28,19 @@ func TestRate(t *testing.T) {
 		t.Errorf("without a limit rows cost %s", got)
 	}
 }
+
+// TestHoldShows: the bar does not say "waits" for what the rate does all the time.
+func TestHoldShows(t *testing.T) {
+	for _, c := range []struct {
+		h    hold
+		want bool
+	}{
+		{hold{"the source is busy", busyEvery, false}, true},
+		{hold{"the rate", 500 * time.Millisecond, true}, false},
+		{hold{"the rate", 5 * time.Second, true}, true},
+	} {
+		if c.h.shows() != c.want {
+			t.Errorf("%+v", c.h)
+		}
+	}
+}
