@@ -218,6 +218,9 @@ func (l *line) watch(ctx context.Context) error {
 			if name := w.step(now, l.pulses()); name != "" {
 				return l.stalled(name)
 			}
+			if e, ok := l.p.deps.Sink.(Ender); ok && e.Ended() != nil {
+				return e.Ended()
+			}
 		}
 	}
 }
@@ -287,6 +290,11 @@ type Retrier interface{ Retrying() error }
 type Idler interface {
 	SourceIdle(seq uint64, at time.Time)
 }
+
+// Ender is an optional interface of a sink whose line may end while no batch is
+// under way. Ended is the error that ended it, nil while it goes on; it stays until
+// Connect. It is called from any goroutine.
+type Ender interface{ Ended() error }
 
 func (l *line) stalled(name string) error {
 	l.p.deps.Log.Error("stage makes no progress, the line restarts", "stage", name, "goroutines", goroutines())

@@ -77,6 +77,7 @@ func TestCacheKeepsNothingStale(t *testing.T) {
 			if n, err := r.Redis.Client().Exists(ctx, bystander).Result(); n != 1 || err != nil {
 				t.Errorf("the entry of a row that did not change is gone (%v)", err)
 			}
+			r.loseWhileIdle(ctx, t)
 			log := r.fullLog(t)
 			if !strings.Contains(log, "Redis has lost acknowledged deletes") {
 				t.Error("the daemon did not notice the old dump")
@@ -124,6 +125,22 @@ func (r *CacheRig) strike(ctx context.Context, t *testing.T, w *cacheWriters) {
 	must(t, r.Redis.Thaw())
 	r.mustStart(t)
 	must(t, w.await(ctx, some))
+}
+
+// loseWhileIdle brings an entry back whose delete was acknowledged, when no change
+// follows that could show it.
+func (r *CacheRig) loseWhileIdle(ctx context.Context, t *testing.T) {
+	t.Helper()
+	must(t, r.DB.Exec(ctx, "REPLACE INTO shop.users VALUES (-1, 'idle', '1')"))
+	must(t, r.AwaitCaughtUp(ctx))
+	must(t, r.Redis.Client().Set(ctx, "user:-1", "v", 0).Err())
+	dump, err := r.Redis.Dump(ctx)
+	must(t, err)
+	must(t, r.DB.Exec(ctx, "UPDATE shop.users SET name = '2' WHERE id = -1"))
+	must(t, r.AwaitCaughtUp(ctx)) // the stored checkpoint too
+	r.awaitClean(ctx, t)
+	must(t, r.Redis.RestartFrom(ctx, dump))
+	r.awaitClean(ctx, t)
 }
 
 func (r *CacheRig) beaconSeq(ctx context.Context, t *testing.T) uint64 {

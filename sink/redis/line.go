@@ -47,8 +47,9 @@ type line struct {
 	cp    checkpoint.Checkpoint
 	term  uint64
 	marks marks
-	// delivered is that of the sink.
+	// delivered and broken are those of the sink.
 	delivered *atomic.Bool
+	broken    *atomic.Pointer[error]
 
 	mark    string // of the beacon as it stands
 	floor   uint64 // seq of the beacon: it does not go back while deletes are repeated
@@ -308,6 +309,7 @@ func (l *line) settle() {
 func (l *line) fail(err error) {
 	if l.err == nil {
 		l.err = patient(err, l.delivered.Load())
+		l.broken.Store(&l.err)
 		close(l.failed)
 	}
 }

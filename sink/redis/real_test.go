@@ -325,6 +325,32 @@ func TestIdleSourceRenewsTheBeacon(t *testing.T) {
 	}
 }
 
+// TestLossIsSeenWhileTheSourceIsIdle: nobody sends a batch that could fail.
+func TestLossIsSeenWhileTheSourceIsIdle(t *testing.T) {
+	r := newRig(t, testenv.RedisOptions{})
+	r.connect(1)
+	r.send("user:1")
+	if err := r.sink.Ended(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.server.RestartFrom(r.ctx(), ""); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); r.sink.Ended() == nil; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the line goes on")
+		}
+		r.sink.SourceIdle(1, time.Now())
+	}
+	if err := r.sink.Ended(); resilience.ClassOf(err) != resilience.Transient {
+		t.Errorf("%v", err)
+	}
+	r.connect(2)
+	if err := r.sink.Ended(); err != nil {
+		t.Errorf("the next line: %v", err)
+	}
+}
+
 // TestRightsAreEnough: the account has what the hint names, and no more.
 func TestRightsAreEnough(t *testing.T) {
 	rights := strings.NewReplacer("ACL SETUSER NAME ", "", "PASSWORD", "secret", "KEYS*", "user:*").Replace(hintRights[:strings.Index(hintRights, ", with")])

@@ -22,6 +22,8 @@ type Sink struct {
 	marks marks
 	// delivered says that this process has deleted something: see patient.
 	delivered atomic.Bool
+	// ended is what ended the line, for those who wait for no batch.
+	ended atomic.Pointer[error]
 
 	line *line // connected; nil when there is none
 	open *line // waits for Begin
@@ -46,9 +48,19 @@ func (s *Sink) Packer() sink.Packer { return &packer{pool: &s.pool, perCommand: 
 // time. It is called from any goroutine.
 func (s *Sink) SourceIdle(seq uint64, at time.Time) { s.heard.set(seq, at) }
 
+// Ended is the error that ended the line, nil while it goes on: Redis may lose
+// deletes while the source has nothing to say. It is called from any goroutine.
+func (s *Sink) Ended() error {
+	if err := s.ended.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // Connect implements sink.Sink.
 func (s *Sink) Connect(ctx context.Context, term uint64, cp checkpoint.Checkpoint) (checkpoint.Checkpoint, error) {
 	s.endLine(cutOff)
+	s.ended.Store(nil)
 	c, err := dialPrimary(ctx, &s.cfg)
 	if err != nil {
 		return cp, s.patient(err)
@@ -97,7 +109,7 @@ func (s *Sink) connect(ctx context.Context, c *conn, term uint64, cp checkpoint.
 
 func (s *Sink) newLine(c *conn, term uint64) *line {
 	return &line{
-		cfg: &s.cfg, obs: &s.obs, pool: &s.pool, conn: c, heard: &s.heard, delivered: &s.delivered,
+		cfg: &s.cfg, obs: &s.obs, pool: &s.pool, conn: c, heard: &s.heard, delivered: &s.delivered, broken: &s.ended,
 		key: BeaconKey(s.cfg.Installation, s.cfg.Pipeline), term: term, marks: s.marks,
 	}
 }
