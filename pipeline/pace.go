@@ -75,7 +75,9 @@ func (t *tableRead) hold(ctx context.Context) (hold, error) {
 		return hold{}, err
 	}
 	if running <= cfg.MaxRunning {
-		t.asked = time.Now()
+		if running > 0 { // the question itself runs: nothing was asked before the first read
+			t.asked = time.Now()
+		}
 		return hold{}, nil
 	}
 	return hold{why: fmt.Sprintf("the source runs %d statements, more than %d", running, cfg.MaxRunning), wait: busyEvery}, nil
