@@ -24,6 +24,7 @@ type Metrics struct {
 	saves                       *prometheus.HistogramVec
 	retries, stalls             *prometheus.CounterVec
 	starts, lineErrors, gaps    *prometheus.CounterVec
+	rowChanges                  *prometheus.CounterVec
 
 	chunks, chunksGivenUp            *prometheus.CounterVec
 	chunkRows, chunkDrops, chunkSize *prometheus.CounterVec
@@ -54,6 +55,7 @@ func NewMetrics() *Metrics {
 	m.starts = m.Counter("cdcd_pipeline_starts_total", "Lines started from a checkpoint.")
 	m.lineErrors = m.Counter("cdcd_pipeline_errors_total", "Lines ended by an error.", "class", "code")
 	m.gaps = m.Counter("cdcd_gaps_total", "Times that changes were lost and the pipeline went on behind them.")
+	m.rowChanges = m.Counter("cdcd_row_changing_ddl_total", "DDL statements that may have changed rows of a table without row events.", "action")
 	m.chunks = m.Counter("cdcd_snapshot_chunks_total", "Chunks of tables read and merged into the stream.")
 	m.chunksGivenUp = m.Counter("cdcd_snapshot_chunks_given_up_total", "Chunks of tables given up and read again.", "reason")
 	m.chunkRows = m.Counter("cdcd_snapshot_rows_total", "Rows of tables read by snapshots.")
@@ -103,7 +105,14 @@ func (m *Metrics) Observer(name string) pipeline.Observer {
 		Retrying: func(where string, _ resilience.State) {
 			m.retries.WithLabelValues(name, where).Inc()
 		},
-		Gap:         m.gaps.WithLabelValues(name).Inc,
+		Gap: m.gaps.WithLabelValues(name).Inc,
+		RowChangingDDL: func(reread bool) {
+			action := pipeline.RowChangingWarn
+			if reread {
+				action = pipeline.RowChangingSnapshot
+			}
+			m.rowChanges.WithLabelValues(name, action).Inc()
+		},
 		Stalled:     func(stage string) { m.stalls.WithLabelValues(name, stage).Inc() },
 		ChunkMerged: m.chunkMerged(name),
 		ChunkGivenUp: func(why snapshot.Reason) {

@@ -81,6 +81,9 @@ type DDL struct {
 	// Names are the tables that the statement names, captured or not: it changes
 	// rows and definitions of no others. Empty where that is not known.
 	Names []TableName
+	// Altered are the captured tables that are there before or after the statement
+	// and of whose rows it changes something that no event of the log tells.
+	Altered []DDLAltered
 	// Reread says that nobody executed this: a snapshot reads the tables from
 	// their beginning, and what is known of their rows counts no more. Gap says
 	// that it does so because changes of the source were lost.
@@ -89,6 +92,27 @@ type DDL struct {
 
 // TableName is a table as a statement names it, in the statement's case.
 type TableName struct{ Database, Name string }
+
+// DDLAltered is one table of whose rows a statement may change something.
+type DDLAltered struct {
+	Database, Name string
+	Effect         DDLEffect
+}
+
+// DDLEffect is what a statement does to rows without row events. A larger one
+// includes the smaller ones.
+type DDLEffect uint8
+
+// The effects. The zero DDLEffect is none.
+const (
+	// KeyMayChange: it drops or renames columns, of which none is known to be
+	// part of the key, and none is known not to be.
+	KeyMayChange DDLEffect = iota + 1
+	// ValuesChange: rows may have other values than before.
+	ValuesChange
+	// RowsMove: rows go, come, or have another key than before.
+	RowsMove
+)
 
 // DDLTable is one table named by a DDL statement.
 type DDLTable struct {

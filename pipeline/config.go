@@ -33,6 +33,10 @@ type Config struct {
 	// StallAfter is how long a stage may make no progress, while it has work
 	// and room, before the watchdog restarts the line. Default 1m.
 	StallAfter time.Duration `yaml:"stall_after"`
+	// RowChangingDDL says what happens at DDL that changes rows without row events
+	// (a new column with a default, a converted column, a dropped partition): warn,
+	// stop in front of it, or snapshot (the table is read anew behind it). Default warn.
+	RowChangingDDL string `yaml:"row_changing_ddl"`
 	// Buffer is the ring between source and encoders.
 	Buffer txbuffer.Config `yaml:"buffer"`
 	// Snapshot says whether rows that were there before are delivered.
@@ -47,8 +51,10 @@ func DefaultConfig() Config {
 		SaveInterval: time.Second,
 		IdleInterval: 2 * time.Second,
 		StallAfter:   time.Minute,
-		Buffer:       txbuffer.DefaultConfig(),
-		Snapshot:     DefaultSnapshotConfig(),
+
+		RowChangingDDL: RowChangingWarn,
+		Buffer:         txbuffer.DefaultConfig(),
+		Snapshot:       DefaultSnapshotConfig(),
 	}
 }
 
@@ -78,6 +84,11 @@ func (c Config) Validate() error {
 	}
 	if c.StallAfter < time.Second {
 		bad("stall_after", "want at least 1s, have %s", c.StallAfter)
+	}
+	switch c.RowChangingDDL {
+	case RowChangingWarn, RowChangingStop, RowChangingSnapshot:
+	default:
+		bad("row_changing_ddl", "want warn, stop or snapshot, have %q", c.RowChangingDDL)
 	}
 	if err := c.Buffer.Validate(); err != nil {
 		bad("buffer", "%w", err)

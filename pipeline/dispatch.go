@@ -190,6 +190,11 @@ func (d *dispatcher) gather(ctx context.Context) error {
 // that may be stored and no end of a Kafka transaction.
 func (d *dispatcher) take(ctx context.Context, p *event.Piece) error {
 	d.l.merger.Pass(p)
+	if p.Tx.DDL != nil {
+		if err := d.altered(p.Tx); err != nil {
+			return err
+		}
+	}
 	return d.put(ctx, p)
 }
 

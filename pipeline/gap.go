@@ -51,6 +51,7 @@ func (p *Pipeline) bridge(ctx context.Context, cp checkpoint.Checkpoint) (checkp
 	}
 	pos.Seq, pos.Marks = cp.Position.Seq+seqAcrossGap, map[string][]byte{}
 	maps.Copy(pos.Marks, cp.Position.Marks)
+	delete(pos.Marks, snapshot.DueKey) // every table is due
 	pos.Marks[mark.Key] = mark.Value
 	cp.Generation, cp.Position, cp.Saved = cp.Generation+1, pos, loss.At
 	failpoint.Hit("gap.begin")

@@ -106,6 +106,8 @@ func (p *Pipeline) newLine(cp checkpoint.Checkpoint) (*line, error) {
 		l.progress.restore(l.planning.Marks.States)
 		l.progress.scope(&l.planning.Marks.Scope)
 		l.bridging = l.planning.bridging()
+		l.view = viewOf(l.planning)
+		l.redo.restore(l.planning.Marks.Due)
 	}
 	l.acks.open(cp)
 	l.readSeq.Store(cp.Position.Seq)

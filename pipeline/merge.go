@@ -23,6 +23,8 @@ type merging struct {
 	// bridging says that changes were lost and the truncate events that tell it
 	// have not left: nothing else may until then.
 	bridging bool
+	redo     redoing
+	view     *snapshot.Planning // what is planned and stored; nil where the source cannot read tables
 }
 
 // pending is a window whose outcome is not told yet.
@@ -66,6 +68,14 @@ func (d *dispatcher) merge(ctx context.Context) error {
 			return err
 		}
 	}
+	if l.redo.changed {
+		l.redo.changed = false
+		m, err := l.redo.mark()
+		if err != nil {
+			return err
+		}
+		l.marks = append(l.marks, m)
+	}
 	for len(l.marks) > 0 {
 		m := l.marks[0]
 		l.marks = l.marks[1:]
@@ -80,7 +90,7 @@ func (d *dispatcher) merge(ctx context.Context) error {
 func (d *dispatcher) storeState(ctx context.Context, t *tableRead) error {
 	if t.now {
 		t.now = false
-		failpoint.Hit("gap.truncate")
+		failpoint.Hit("snapshot.truncate")
 		return d.clear(ctx, t, nil)
 	}
 	return d.handOn(ctx, t, &snapshot.Outcome{})
@@ -156,6 +166,9 @@ func (d *dispatcher) silentTx(t *tableRead, n uint64) (*event.Tx, error) {
 		if mark, err = t.state.Mark(t.info.Database, t.info.Name); err != nil {
 			return nil, err
 		}
+	}
+	if d.l.view.Marks.States[t.id()] = t.state; t.gone {
+		delete(d.l.view.Marks.States, t.id())
 	}
 	if t.gone || emptied(&t.state) {
 		d.l.progress.forget(t)

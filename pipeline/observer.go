@@ -24,6 +24,9 @@ type Observer struct {
 	Stalled func(stage string)
 	// Gap: changes were lost, and the pipeline goes on behind them.
 	Gap func()
+	// RowChangingDDL: a statement may have changed rows of a table without row
+	// events; reread says that the table is read anew because of it.
+	RowChangingDDL func(reread bool)
 	// ChunkMerged: a chunk of a table's rows was handed on.
 	ChunkMerged func(c ChunkStats)
 	// ChunkGivenUp: one was not, and is read again.

@@ -54,7 +54,7 @@ func (p *planning) bridging() bool {
 // idle reports that there is nothing to plan: nobody wants tables read, and
 // none that was asked for is left.
 func (p *planning) idle() bool {
-	if p.Mode != snapshot.ModeNever {
+	if p.Mode != snapshot.ModeNever || len(p.Marks.Due) > 0 {
 		return false
 	}
 	for _, s := range p.Marks.States {

@@ -95,6 +95,9 @@ func (l *line) pump(ctx context.Context, st source.Stream, asm *txbuffer.Assembl
 			heard = true
 			l.p.status.set(Running, nil)
 		}
+		if err := l.refuse(ev.DDL); err != nil {
+			return err
+		}
 		hitRead(ev.Kind)
 		s.is(blocked) // should the ring be full
 		finished, err := asm.Step(ctx, &ev)

@@ -73,6 +73,10 @@ func (s *snapshots) run(ctx context.Context) error {
 			if err := s.end(e); err != nil {
 				return err
 			}
+		case <-s.l.redo.wake:
+			if err := s.redoAll(ctx); err != nil {
+				return err
+			}
 		case q := <-s.l.p.requests:
 			q.reply <- s.handle(ctx, q.SnapshotRequest)
 			if s.failed != nil {
@@ -99,16 +103,17 @@ func (s *snapshots) end(e tableEnd) error {
 // finished stores, once no table of the plan is left to be read, what the plan
 // covered, so that a later one reads none of them again.
 func (s *snapshots) finished() error {
-	if len(s.active)+len(s.queue) > 0 {
+	if len(s.active)+len(s.queue) > 0 || s.l.redo.waits() {
 		return nil
 	}
 	was := &s.l.planning.Marks.Scope
 	if !s.covered.Equal(*was) {
-		mark, err := s.covered.Mark()
+		covered := s.covered
+		mark, err := covered.Mark()
 		if err != nil {
 			return err
 		}
-		if err := s.l.calls.post(func() { s.l.marks = append(s.l.marks, mark) }); err != nil {
+		if err := s.l.calls.post(func() { s.l.marks, s.l.view.Marks.Scope = append(s.l.marks, mark), covered }); err != nil {
 			return err
 		}
 		*was = s.covered
@@ -169,12 +174,17 @@ func (s *snapshots) enter(tables []source.TableInfo) error {
 	for _, j := range plan.Jobs {
 		t := s.newRead(j.Table, j.State)
 		t.clears, t.first = j.Clear, j.Clear
-		t.now = !j.Begun && j.State.Cause == snapshot.Gap
+		t.now = j.Now
 		if err := s.enqueue(t, j.Begun); err != nil {
 			return err
 		}
 	}
-	return s.l.calls.post(func() { s.l.bridging = false })
+	return s.l.calls.post(func() {
+		s.l.bridging = false
+		for _, x := range p.Marks.Due {
+			s.l.redone(x.Name, 0)
+		}
+	})
 }
 
 // empty tells of tables that changes were lost of and that are not read.

@@ -13,6 +13,7 @@ type Name struct{ Database, Table string }
 type Marks struct {
 	Scope  Scope
 	States map[Name]State
+	Due    []Due
 }
 
 // ReadMarks decodes the marks of a position. Marks of other packages are passed
@@ -21,6 +22,9 @@ func ReadMarks(marks map[string][]byte) (Marks, error) {
 	all := Marks{States: map[Name]State{}}
 	var err error
 	if all.Scope, err = DecodeScope(marks[ScopeKey]); err != nil {
+		return Marks{}, err
+	}
+	if all.Due, err = DecodeDue(marks[DueKey]); err != nil {
 		return Marks{}, err
 	}
 	for key, value := range marks {
@@ -53,6 +57,12 @@ func (m *Marks) NextRun() uint64 {
 func (m *Marks) state(n Name) (State, bool) {
 	s, ok := m.States[n]
 	return s, ok && s.Run >= m.Scope.Gap
+}
+
+// same compares in any case: servers may store names in another one than
+// statements do.
+func (n Name) same(o Name) bool {
+	return strings.EqualFold(n.Database, o.Database) && strings.EqualFold(n.Table, o.Table)
 }
 
 func (n Name) compare(o Name) int {

@@ -43,8 +43,9 @@ type Plan struct {
 	// Jobs are the tables to be read, those first that were begun.
 	Jobs []Job
 	// Emptied are tables that are not read, though the stream lost changes of
-	// them: all they need is the truncate event that their State is stored with.
-	// A zero State means that the table is gone, and its mark with it.
+	// them, or DDL took their rows: all they need is the truncate event that their
+	// State is stored with. A zero State means that the table is gone, and its mark
+	// with it.
 	Emptied []Job
 	// Scope is to be stored if Changed, and the marks with the keys Forget are to
 	// be removed, before anything is handed on under the filter: so a later
@@ -63,9 +64,9 @@ type Job struct {
 	Table source.TableInfo
 	State State // to go on from
 	// Begun says that State, or what it was before the table got another key, is
-	// stored. If not, it is to be stored first; with the cause Gap, in the
-	// transaction that carries the truncate event.
-	Begun bool
+	// stored. If not, it is to be stored first; with Now, in the transaction that
+	// carries a truncate event.
+	Begun, Now bool
 	// Clear says that a truncate event must leave before the first row, behind
 	// the place of the stream up to which that could see: see Planning.Over.
 	Clear bool
@@ -89,7 +90,9 @@ func (p *Planning) Plan() Plan {
 		t := &p.Tables[i]
 		n := Name{t.Database, t.Name}
 		exists[n] = true
-		if _, ok := p.Marks.state(n); !ok && p.bridges() && p.excluded(n) {
+		if d, ok := p.due(n); ok {
+			plan.Jobs = append(plan.Jobs, p.Altered(t, d.Clear))
+		} else if _, ok := p.Marks.state(n); !ok && p.bridges() && p.excluded(n) {
 			s := p.begun(t).Cancel(p.Now)
 			s.Rest = true
 			plan.Emptied = append(plan.Emptied, Job{Table: *t, State: s})
@@ -127,7 +130,35 @@ func (p *Planning) job(t *source.TableInfo) (Job, bool) {
 	if unwanted || !ok && p.covered(n) {
 		return Job{}, false
 	}
-	return Job{Table: *t, State: p.begun(t)}, true
+	s = p.begun(t)
+	return Job{Table: *t, State: s, Now: s.Cause == Gap}, true
+}
+
+// due returns what DDL made due of a table; unless it is excluded.
+func (p *Planning) due(n Name) (Due, bool) {
+	i := slices.IndexFunc(p.Marks.Due, func(d Due) bool { return d.Name.same(n) })
+	if i < 0 || p.excluded(n) {
+		return Due{}, false
+	}
+	return p.Marks.Due[i], true
+}
+
+// Altered is the job of a table that DDL makes begin anew; clear says that a
+// truncate event goes first.
+func (p *Planning) Altered(t *source.TableInfo, clear bool) Job {
+	s := p.begun(t)
+	s.Cause = Altered
+	return Job{Table: *t, State: s, Now: clear}
+}
+
+// Unread reports whether the table is to be read, or to be read on. Nobody
+// need have listed it.
+func (p *Planning) Unread(n Name) bool {
+	s, ok := p.Marks.state(n)
+	if ok && !(s.Ended() && s.Rest) {
+		return !s.Ended()
+	}
+	return p.Mode != ModeNever && !p.excluded(n) && (ok || !p.covered(n))
 }
 
 // begun is the state of a table that nobody asked for and that is to be read.
@@ -194,8 +225,14 @@ func (p *Planning) rest(plan *Plan, exists map[Name]bool) {
 			if p.Mode != ModeNever {
 				plan.Emptied = append(plan.Emptied, Job{Table: source.TableInfo{Database: n.Database, Name: n.Table}})
 			}
-		case !exists[n] && !s.Ended():
+		case !exists[n] && !s.Ended() && !slices.ContainsFunc(p.Marks.Due, func(d Due) bool { return d.Name.same(n) && d.Clear }):
 			plan.Missing = append(plan.Missing, n)
+		}
+	}
+	for _, d := range p.Marks.Due {
+		there := slices.ContainsFunc(p.Tables, func(t source.TableInfo) bool { return d.Name.same(Name{t.Database, t.Name}) })
+		if _, ok := p.due(d.Name); ok && d.Clear && !there && p.Match(p.Filter, d.Name) {
+			plan.Emptied = append(plan.Emptied, Job{Table: source.TableInfo{Database: d.Database, Name: d.Table}})
 		}
 	}
 	slices.Sort(plan.Forget)

@@ -47,6 +47,7 @@ const (
 	Included  Cause = "included"  // the configuration includes the table now
 	Gap       Cause = "gap"       // changes were lost: the table begins with a truncate event
 	Requested Cause = "requested" // by an operator
+	Altered   Cause = "altered"   // DDL changed rows without row events
 )
 
 // Ended reports that nothing is left to be read.

@@ -84,7 +84,7 @@ func (s *State) check() error {
 	switch {
 	case s.Run == 0:
 		return errors.New("run is missing")
-	case s.Cause != Initial && s.Cause != Included && s.Cause != Gap && s.Cause != Requested:
+	case s.Cause != Initial && s.Cause != Included && s.Cause != Gap && s.Cause != Requested && s.Cause != Altered:
 		return fmt.Errorf("cause %q is not known", s.Cause)
 	case s.Dropped > s.Rows:
 		return errors.New("more rows were dropped than read")

@@ -65,7 +65,7 @@ var gapPoints = []struct {
 	name string
 	at   int
 }{
-	{"gap.begin", 1}, {"gap.begin", 1}, {"gap.begun", 1}, {"gap.truncate", 1}, {"gap.truncate", 4}, {"checkpoint.file.written", 2},
+	{"gap.begin", 1}, {"gap.begin", 1}, {"gap.begun", 1}, {"snapshot.truncate", 1}, {"snapshot.truncate", 4}, {"checkpoint.file.written", 2},
 	{"kafka.end.before", 2}, {"kafka.end.after", 2}, {"snapshot.merge", 1}, {"snapshot.merge", 5}, {"save.before", 1},
 }
 

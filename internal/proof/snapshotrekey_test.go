@@ -113,6 +113,7 @@ var rekeyed = []struct{ name, key, ddl string }{
 	{"turned_back", "n DESC", "DROP PRIMARY KEY, ADD PRIMARY KEY (n)"},
 	{"renamed", "m, n", "CHANGE m mm INT NOT NULL DEFAULT 0"},
 	{"dropped", "m, n", "DROP COLUMN m, DROP PRIMARY KEY, ADD PRIMARY KEY (n)"},
+	{"numbered", "n", "DROP PRIMARY KEY, DROP COLUMN n, ADD COLUMN n INT NOT NULL AUTO_INCREMENT PRIMARY KEY"}, // the same name, other values
 }
 
 const rekeyedRows = 1500
@@ -146,7 +147,7 @@ func (r *Rig) rewriting(ctx context.Context, t *testing.T) (stop func()) {
 			for _, sql := range []string{
 				fmt.Sprintf("UPDATE %s SET v = v + 1 WHERE n BETWEEN %d AND %[2]d + 3", table, n),
 				fmt.Sprintf("DELETE FROM %s WHERE n = %d", table, n),
-				fmt.Sprintf("INSERT INTO %s (n, s, v) VALUES (%d, 'c%[2]d', 1)", table, next),
+				fmt.Sprintf("INSERT IGNORE INTO %s (n, s, v) VALUES (%d, 'c%[2]d', 1)", table, next),
 			} {
 				if _, err := conn.Execute(sql); err != nil {
 					t.Errorf("%s: %v", sql, err)
@@ -174,7 +175,6 @@ func TestSnapshotRekeyed(t *testing.T) {
 			})
 			stop := r.rewriting(ctx, t)
 			r.mustStart(t)
-			r.mustConsume(ctx, t, 500)
 			for i, x := range rekeyed {
 				if err := r.await(ctx, x.name+" to be read in part", r.inPart("shop."+x.name)); err != nil {
 					t.Fatal(err)
@@ -249,7 +249,7 @@ func TestSnapshotGainsAKey(t *testing.T) {
 			mustDo(t, conn, "ALTER TABLE log ADD PRIMARY KEY (n)")
 			mustDo(t, conn, "UNLOCK TABLES")
 			r.mustFinish(ctx, t)
-			if log := r.Daemon.Log(); !strings.Contains(log, "the key of the table has changed") {
+			if log := r.Daemon.Log(); !strings.Contains(log, "the key of the table has changed") && !strings.Contains(log, "the table is read anew") {
 				t.Errorf("the table was not read as a whole first:\n%s", log)
 			}
 			r.mustLeave(ctx, t)

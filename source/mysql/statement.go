@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cdcd-io/cdcd/event"
@@ -142,7 +143,7 @@ func (st *stream) rolledBack(ev *event.Event, first bool) (bool, error) {
 func (st *stream) ddl(ev *event.Event, q *binlog.Query, s *binlog.Statement) (bool, error) {
 	found, err := st.finish(ev, event.EvDDL)
 	if found && st.concerns(s) {
-		ev.DDL = &event.DDL{Database: q.Database, SQL: q.SQL, Kind: s.Kind.DDL(), Tables: st.removed(s), Names: namesOf(s)}
+		ev.DDL = &event.DDL{Database: q.Database, SQL: q.SQL, Kind: s.Kind.DDL(), Tables: st.removed(s), Names: namesOf(s), Altered: st.altered(s)}
 		if s.Replace {
 			ev.DDL.Kind = event.DDLDrop
 		}
@@ -167,6 +168,35 @@ func namesOf(s *binlog.Statement) []event.TableName {
 		list[i] = event.TableName(n)
 	}
 	return list
+}
+
+// altered lists the captured tables whose rows a statement may change without
+// row events. Which columns are part of a key is known of tables of which rows
+// have come.
+func (st *stream) altered(s *binlog.Statement) (list []event.DDLAltered) {
+	if s.Effect == 0 {
+		return nil
+	}
+	for _, n := range s.Tables {
+		if !st.source.filter.captured(n.Database, n.Name) {
+			continue
+		}
+		effect := s.Effect
+		if table := st.source.tables.latest[tableName{n.Database, n.Name}]; table != nil && inKey(table, s.Columns) {
+			effect = event.RowsMove
+		} else if table != nil && effect == event.KeyMayChange {
+			continue
+		}
+		list = append(list, event.DDLAltered{Database: n.Database, Name: n.Name, Effect: effect})
+	}
+	return list
+}
+
+// inKey reports whether one of the columns is part of the table's key.
+func inKey(table *event.Table, columns []string) bool {
+	return slices.ContainsFunc(table.Key, func(k int) bool {
+		return slices.ContainsFunc(columns, func(name string) bool { return strings.EqualFold(name, table.Columns[k].Name) })
+	})
 }
 
 // concerns reports whether a statement is handed on: it names a captured table,

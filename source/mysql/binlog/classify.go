@@ -69,6 +69,11 @@ type Statement struct {
 	Replace  bool // CREATE OR REPLACE: a former table of the name goes, with its rows
 	WithRows bool // CREATE TABLE ... SELECT, whose rows follow or are in the statement
 	OnePhase bool // XA COMMIT of a transaction that was not prepared
+	// Effect is what a statement that alters or renames tables does to rows that are
+	// there, of all Tables. Columns are those that it drops, renames or redefines,
+	// under both names: if one is part of the key, rows have another one.
+	Effect  event.DDLEffect
+	Columns []string
 }
 
 // TableName is a table named in a statement.
@@ -103,6 +108,7 @@ type classifier struct {
 	lexer
 	Statement
 	database string
+	ignore   bool // ALTER IGNORE
 }
 
 func (c *classifier) statement() {
@@ -215,7 +221,9 @@ func (c *classifier) index() {
 	}
 	c.Kind = StatementAlterTable
 	c.ifExists()
-	c.next() // its name, which may be a keyword
+	if strings.EqualFold(c.next().text, "PRIMARY") { // its name, which may be a keyword
+		c.Effect = event.RowsMove
+	}
 	for t := c.next(); t.kind != tokenEnd; t = c.next() {
 		if t.is("ON") {
 			c.table()
@@ -224,17 +232,10 @@ func (c *classifier) index() {
 	}
 }
 
-// ifExists takes IF EXISTS or IF NOT EXISTS.
-func (c *classifier) ifExists() {
-	if c.accept("IF") {
-		c.accept("NOT")
-		c.accept("EXISTS")
-	}
-}
-
 func (c *classifier) alter() {
 	c.Kind = StatementOtherDDL
-	for c.accept("ONLINE", "OFFLINE", "IGNORE") {
+	for c.look().is("ONLINE") || c.look().is("OFFLINE") || c.look().is("IGNORE") {
+		c.ignore = c.next().is("IGNORE") || c.ignore
 	}
 	if !c.accept("TABLE", "TABLES") {
 		return
@@ -242,6 +243,8 @@ func (c *classifier) alter() {
 	c.Kind = StatementAlterTable
 	c.ifExists()
 	c.table()
+	c.skipWait()
+	c.alterEffect(c.lexer)
 	c.othersInAlter()
 }
 
@@ -297,7 +300,7 @@ func (c *classifier) rename() {
 	if !c.accept("TABLE", "TABLES") {
 		return
 	}
-	c.Kind = StatementRenameTable
+	c.Kind, c.Effect = StatementRenameTable, event.RowsMove
 	c.ifExists()
 	for c.table() {
 		c.skipWait()
