@@ -154,3 +154,27 @@ func TestRowChangingDDLStops(t *testing.T) {
 		t.Errorf("no warning:\n%s", log)
 	}
 }
+
+// TestRowChangingDDLIsNotForgotten: the position behind the statement is stored,
+// and the process dies before the table has begun anew.
+func TestRowChangingDDLIsNotForgotten(t *testing.T) {
+	r, ctx := newRig(t, RigOptions{
+		Schema:   "CREATE TABLE cut (n INT PRIMARY KEY, v INT)" + partitions + "; INSERT INTO cut VALUES (1, 1), (200, 2)",
+		Pipeline: ", row_changing_ddl: snapshot, snapshot: {mode: initial}",
+	})
+	r.mustStart(t)
+	r.mustFinish(ctx, t)
+	r.mustLeave(ctx, t)
+	r.mustStart(t, "CDCD_FAILPOINTS=snapshot.truncate=1*hang")
+	if err := r.AwaitState(ctx, "running"); err != nil {
+		t.Fatal(err)
+	}
+	r.DB.MustExec(t, "ALTER TABLE shop.cut DROP PARTITION p0")
+	if err := r.AwaitCaughtUp(ctx); err != nil {
+		t.Fatal(err)
+	}
+	r.Daemon.Kill()
+	r.mustStart(t)
+	r.awaitReplayed(ctx, t, map[string]string{"cut": "cut"})
+	r.mustLeave(ctx, t)
+}
