@@ -18,7 +18,7 @@ import (
 // endless is a reader of a table whose chunks have one row each.
 type endless struct {
 	source.ChunkReader
-	reads, asked int
+	reads, asked int // asked since the first read
 }
 
 func (e *endless) Read(context.Context, source.ChunkRequest) (source.Chunk, error) {
@@ -34,6 +34,9 @@ func (e *endless) Read(context.Context, source.ChunkRequest) (source.Chunk, erro
 }
 
 func (e *endless) Running(context.Context) (int, error) {
+	if e.reads == 0 {
+		return 0, nil
+	}
 	e.asked++
 	return 1, nil
 }
