@@ -125,14 +125,16 @@ func TestWatermarkFailsByName(t *testing.T) {
 	fails("cdcd.watermark", "snapshot_watermark", "takes no writes")
 }
 
-// TestGTIDsThatAreTurnedOff: a reader notices, and needs the watermark from then on.
+// TestGTIDsThatAreTurnedOff: a reader notices as soon as the stream has moved, and
+// needs the watermark from then on.
 func TestGTIDsThatAreTurnedOff(t *testing.T) {
 	m := testenv.ForTest(t).MySQL(testenv.MySQLOptions{})
 	m.MustExec(t, "CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY)")
 	c := newChunks(t, configFor(m.Addr(), "d"))
 	req := source.ChunkRequest{Database: "d", Table: "t"}
 	c.read(req)
-	m.MustExec(t, "SET GLOBAL gtid_mode = ON_PERMISSIVE")
+	m.MustExec(t, "SET GLOBAL gtid_mode = ON_PERMISSIVE; INSERT INTO d.t VALUES (1)")
+	c.seen.Offset++
 	c.failsToRead(req, resilience.Transient, "snapshot_gtid_mode")
 	c.failsToRead(req, resilience.Fatal, "snapshot_needs_gtid")
 }
