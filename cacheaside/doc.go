@@ -17,8 +17,8 @@
 //
 // # What a loader must keep to
 //
-// It reads the primary, or a replica that the daemon is told of and deletes again
-// for, with a statement of its own: inside a transaction whose snapshot is older
+// It reads the primary, which the daemon deletes again for once it shows a change (a
+// replica it does not), with a statement of its own: inside a transaction whose snapshot is older
 // than the lease, or that wrote the row and may roll back, it would fill what the
 // daemon never deletes again. In a transaction use [NoFill]. It returns before
 // its context ends.

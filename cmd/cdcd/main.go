@@ -10,6 +10,7 @@ import (
 	"github.com/cdcd-io/cdcd/checkpoint"
 	checkpointfile "github.com/cdcd-io/cdcd/checkpoint/file"
 	"github.com/cdcd-io/cdcd/pipeline"
+	"github.com/cdcd-io/cdcd/source"
 	"github.com/cdcd-io/cdcd/source/mysql"
 )
 
@@ -78,6 +79,7 @@ func assembleLine(l *linePlan, d parts) (line, error) {
 		Encoder: d.encoders,
 		Sink: l.sink.open(sinkDeps{
 			installation: d.installation, pipeline: l.Name, json: l.format.json, out: d.out, metrics: d.sinkMetrics, log: d.log,
+			watermark: func() source.Watermark { return mysql.NewWatermark(*l.source, d.installation, l.Name) },
 		}),
 		Store:    d.store,
 		Observer: d.observer,

@@ -20,6 +20,7 @@ type sinkMetrics struct {
 
 	unlink                     *prometheus.HistogramVec
 	rendered, unlinked, missed *prometheus.CounterVec
+	repeated, refilled         *prometheus.CounterVec
 	rewinds, gaps, scripts     *prometheus.CounterVec
 }
 
@@ -38,6 +39,8 @@ func newSinkMetrics(m *admin.Metrics) *sinkMetrics {
 		rendered: m.Counter("cdcd_redis_keys_rendered_total", "Keys of changed rows, before those that are the same were merged."),
 		unlinked: m.Counter("cdcd_redis_keys_deleted_total", "Keys that Redis was told to delete."),
 		missed:   m.Counter("cdcd_redis_keys_absent_total", "Those of them that were not there."),
+		repeated: m.Counter("cdcd_redis_keys_repeated_total", "Keys that were deleted again because the source did not show the change at the first time."),
+		refilled: m.Counter("cdcd_redis_keys_refilled_total", "Those of them that were there again."),
 		rewinds:  m.Counter("cdcd_redis_rewinds_total", "Returns to an earlier position because Redis had lost deletes."),
 		gaps:     m.Counter("cdcd_redis_gaps_total", "Starts over entries that may have missed a delete."),
 		scripts:  m.Counter("cdcd_redis_script_loads_total", "Times that Redis had forgotten the script."),
@@ -51,7 +54,12 @@ func (m *sinkMetrics) redis(pipeline string) redis.Observer {
 	}
 	unlink, rendered, unlinked := m.unlink.WithLabelValues(pipeline), m.rendered.WithLabelValues(pipeline), m.unlinked.WithLabelValues(pipeline)
 	missed, rewinds, gaps, scripts := m.missed.WithLabelValues(pipeline), m.rewinds.WithLabelValues(pipeline), m.gaps.WithLabelValues(pipeline), m.scripts.WithLabelValues(pipeline)
+	repeated, refilled := m.repeated.WithLabelValues(pipeline), m.refilled.WithLabelValues(pipeline)
 	return redis.Observer{
+		Repeated: func(keys, existed int) {
+			repeated.Add(float64(keys))
+			refilled.Add(float64(existed))
+		},
 		Deleted: func(all, keys, existed int, took time.Duration) {
 			unlink.Observe(took.Seconds())
 			rendered.Add(float64(all))

@@ -14,6 +14,7 @@ import (
 	"github.com/cdcd-io/cdcd/sink/kafka"
 	"github.com/cdcd-io/cdcd/sink/redis"
 	"github.com/cdcd-io/cdcd/sink/terminal"
+	"github.com/cdcd-io/cdcd/source"
 )
 
 // sinkTable is every kind of sink there is. A new one is a line here and a
@@ -44,6 +45,9 @@ type sinkDeps struct {
 	out                    io.Writer    // standard output
 	metrics                *sinkMetrics // nil where nobody counts
 	log                    *slog.Logger // nil where nobody reads it
+	// watermark opens what tells of the source what it shows; nil where nothing is
+	// delivered.
+	watermark func() source.Watermark
 }
 
 func sinkKinds() []string {
@@ -141,6 +145,9 @@ func redisSink(decode func(any)) sinkSpec {
 	return sinkSpec{format: cachekeysKind, shared: true, keys: c.Keys, open: func(d sinkDeps) sink.Sink {
 		own := c.Config
 		own.Installation, own.Pipeline = d.installation, d.pipeline
+		if d.watermark != nil {
+			own.Watermark = d.watermark()
+		}
 		return redis.New(own, d.redisObserver())
 	}}
 }

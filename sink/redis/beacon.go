@@ -23,16 +23,17 @@ type beacon struct {
 	// the next one is compared with.
 	Mark             string
 	Generation, Term uint64
-	// Seq is the last transaction whose keys are deleted.
-	Seq uint64
-	// Resume is a checkpoint to go on from, at Seq or a little before.
+	// Seq is the last transaction whose keys are deleted, Last the last one whose
+	// keys need not be deleted again: what was lost is known by that.
+	Seq, Last uint64
+	// Resume is a checkpoint to go on from, at Last or a little before.
 	Resume checkpoint.Checkpoint
 	// Rules are those that its deletes follow.
 	Rules []publishedRule
 }
 
 // beaconFields are the fields of the hash that parseBeacon wants, in order.
-var beaconFields = []string{"v", "mark", "generation", "term", "seq", "position", "keys"}
+var beaconFields = []string{"v", "mark", "generation", "term", "seq", "last", "position", "keys"}
 
 // parseBeacon reads the values of beaconFields; nil is a field that is not there.
 func parseBeacon(values []any) (beacon, error) {
@@ -51,21 +52,28 @@ func parseBeacon(values []any) (beacon, error) {
 			"run the version of cdcd that wrote it, or a later one")
 	}
 	b := beacon{Mark: text[1]}
-	for i, n := range []*uint64{&b.Generation, &b.Term, &b.Seq} {
+	unrepeated := text[5] == "" // of a version that deleted once
+	if unrepeated {
+		text[5] = "0"
+	}
+	for i, n := range []*uint64{&b.Generation, &b.Term, &b.Seq, &b.Last} {
 		var err error
 		if *n, err = strconv.ParseUint(text[2+i], 10, 64); err != nil {
 			return beacon{}, damagedBeacon("beacon_corrupt", fmt.Errorf("field %s: %w", beaconFields[2+i], err), hintDamaged)
 		}
 	}
 	var err error
-	if b.Resume, err = checkpoint.Decode([]byte(text[5])); err != nil {
+	if b.Resume, err = checkpoint.Decode([]byte(text[6])); err != nil {
 		return beacon{}, damagedBeacon("beacon_corrupt", fmt.Errorf("field position: %w", err), hintDamaged)
 	}
-	if b.Rules, err = readRules(text[6]); err != nil {
+	if unrepeated {
+		b.Last = b.Resume.Position.Seq
+	}
+	if b.Rules, err = readRules(text[7]); err != nil {
 		return beacon{}, damagedBeacon("beacon_corrupt", fmt.Errorf("field keys: %w", err), hintDamaged)
 	}
-	if b.Mark == "" || b.Resume.Position.Seq > b.Seq {
-		return beacon{}, damagedBeacon("beacon_corrupt", fmt.Errorf("mark %q, position at %d of %d", b.Mark, b.Resume.Position.Seq, b.Seq), hintDamaged)
+	if b.Mark == "" || b.Resume.Position.Seq > b.Last || b.Last > b.Seq {
+		return beacon{}, damagedBeacon("beacon_corrupt", fmt.Errorf("mark %q, position at %d of %d of %d", b.Mark, b.Resume.Position.Seq, b.Last, b.Seq), hintDamaged)
 	}
 	return b, nil
 }
@@ -102,7 +110,7 @@ func decide(term uint64, cp checkpoint.Checkpoint, b beacon) (start, error) {
 		return start{}, err
 	}
 	generation := max(cp.Generation, b.Generation)
-	if b.Seq >= cp.Position.Seq {
+	if b.Last >= cp.Position.Seq {
 		cp.Generation = generation
 		return start{cp: cp}, nil
 	}

@@ -20,7 +20,7 @@ func at(generation, seq, offset uint64) checkpoint.Checkpoint {
 }
 
 func left(generation, term, seq uint64, resume checkpoint.Checkpoint) beacon {
-	return beacon{Mark: "m", Generation: generation, Term: term, Seq: seq, Resume: resume}
+	return beacon{Mark: "m", Generation: generation, Term: term, Seq: seq, Last: seq, Resume: resume}
 }
 
 func TestDecide(t *testing.T) {
@@ -43,6 +43,8 @@ func TestDecide(t *testing.T) {
 		"and lost those of a rewind":          {cp: at(2, 10, 100), b: left(1, 4, 9, at(1, 8, 80)), seq: 8, offset: 80, generation: 3, back: true},
 		"a rewind that was not stored":        {cp: at(1, 10, 100), b: left(2, 4, 9, at(2, 8, 80)), seq: 8, offset: 80, generation: 3, back: true},
 		"a rewind with the beacon far ahead":  {cp: at(2, 5, 50), b: left(1, 4, 9, at(1, 8, 80)), seq: 5, offset: 50, generation: 2},
+		"Redis lost repeated deletes":         {cp: at(1, 9, 90), b: beacon{Mark: "m", Generation: 1, Term: 4, Seq: 12, Last: 8, Resume: at(1, 7, 70)}, seq: 7, offset: 70, generation: 2, back: true},
+		"deletes to repeat":                   {cp: at(1, 8, 80), b: beacon{Mark: "m", Generation: 1, Term: 4, Seq: 12, Last: 8, Resume: at(1, 7, 70)}, seq: 8, offset: 80, generation: 1},
 		"no beacon":                           {cp: at(1, 5, 50), seq: 5, offset: 50, generation: 1, gap: true},
 		"a later term":                        {cp: at(1, 5, 50), b: left(1, 6, 9, at(1, 8, 80)), code: "beacon_fenced"},
 		"our own term":                        {cp: at(1, 5, 50), b: left(1, 5, 9, at(1, 8, 80)), seq: 5, offset: 50, generation: 1},
@@ -78,21 +80,23 @@ func TestParseBeacon(t *testing.T) {
 		values []any
 		code   string
 	}{
-		"whole":             {[]any{"1", "m", "2", "3", "9", text, `[{"table":"shop.users","key":"user:{id}"}]`}, ""},
-		"none":              {make([]any, 7), ""},
-		"later version":     {[]any{"2", "m", "2", "3", "9", text, `[{"table":"shop.users","key":"user:{id}"}]`}, "beacon_newer"},
-		"half":              {[]any{"1", "m", nil, nil, nil, nil, nil}, "beacon_corrupt"},
-		"no number":         {[]any{"1", "m", "2", "3", "-9", text, `[{"table":"shop.users","key":"user:{id}"}]`}, "beacon_corrupt"},
-		"damaged position":  {[]any{"1", "m", "2", "3", "9", text[1:], nil}, "beacon_corrupt"},
-		"position past seq": {[]any{"1", "m", "2", "3", "7", text, `[{"table":"shop.users","key":"user:{id}"}]`}, "beacon_corrupt"},
-		"damaged rules":     {[]any{"1", "m", "2", "3", "9", text, "x"}, "beacon_corrupt"},
-		"no mark":           {[]any{"1", "", "2", "3", "9", text, `[{"table":"shop.users","key":"user:{id}"}]`}, "beacon_corrupt"},
+		"whole":             {[]any{"1", "m", "2", "3", "9", "8", text, `[{"table":"shop.users","key":"user:{id}"}]`}, ""},
+		"none":              {make([]any, 8), ""},
+		"later version":     {[]any{"2", "m", "2", "3", "9", "8", text, `[{"table":"shop.users","key":"user:{id}"}]`}, "beacon_newer"},
+		"half":              {[]any{"1", "m", nil, nil, nil, nil, nil, nil}, "beacon_corrupt"},
+		"no number":         {[]any{"1", "m", "2", "3", "-9", "8", text, `[{"table":"shop.users","key":"user:{id}"}]`}, "beacon_corrupt"},
+		"damaged position":  {[]any{"1", "m", "2", "3", "9", "8", text[1:], nil}, "beacon_corrupt"},
+		"position past seq": {[]any{"1", "m", "2", "3", "9", "7", text, `[{"table":"shop.users","key":"user:{id}"}]`}, "beacon_corrupt"},
+		"damaged rules":     {[]any{"1", "m", "2", "3", "9", "8", text, "x"}, "beacon_corrupt"},
+		"last past seq":     {[]any{"1", "m", "2", "3", "9", "10", text, nil}, "beacon_corrupt"},
+		"of deletes once":   {[]any{"1", "m", "2", "3", "9", nil, text, nil}, ""},
+		"no mark":           {[]any{"1", "", "2", "3", "9", "8", text, `[{"table":"shop.users","key":"user:{id}"}]`}, "beacon_corrupt"},
 	} {
 		b, err := parseBeacon(c.values)
 		if resilience.CodeOf(err) != c.code {
 			t.Errorf("%s: %v", name, err)
 		}
-		if name == "whole" && (b.Seq != 9 || b.Term != 3 || b.Generation != 2 || b.Resume.Position.Offset != 80 || len(b.Rules) != 1) {
+		if name == "whole" && (b.Seq != 9 || b.Last != 8 || b.Term != 3 || b.Generation != 2 || b.Resume.Position.Offset != 80 || len(b.Rules) != 1) {
 			t.Errorf("%+v", b)
 		}
 	}

@@ -26,7 +26,8 @@ func (m marks) next() string {
 // values.
 type beaconWrite struct {
 	mark    string
-	resumes bool // it sets the position
+	seq     uint64 // that it tells of
+	resumes bool   // it sets the position
 	args    []any
 }
 
@@ -51,21 +52,36 @@ func (w *beaconWrite) setLag(now, sign time.Time) {
 	w.set("lag", strconv.FormatInt(lag, 10))
 }
 
+// setLag is beaconWrite.setLag for a sign of the source. While keys wait to be
+// deleted again, an entry may be as old as the commit, or as the last answer that it does not show.
+func (l *line) setLag(w *beaconWrite, now, sign time.Time) {
+	if len(l.again.items) > 0 {
+		if seen := l.again.seen(l.asked); seen.Before(sign) {
+			sign = seen
+		}
+	}
+	w.setLag(now, sign)
+}
+
 // nextBeacon is the write that says how far the line is now.
 func (l *line) nextBeacon(now time.Time) (beaconWrite, error) {
 	w := beaconWrite{mark: l.marks.next()}
 	w.args = append(make([]any, 0, 16), l.mark,
 		"v", beaconVersion, "mark", w.mark,
 		"generation", strconv.FormatUint(l.cp.Generation, 10), "term", strconv.FormatUint(l.term, 10))
-	w.setLag(now, l.commit)
-	if l.pos.Seq < l.floor {
-		return w, nil // the deletes up to floor are done; these are repeated
+	l.setLag(&w, now, l.commit)
+	w.seq = l.pos.Seq
+	if l.pos.Seq >= l.floor { // else the deletes up to there are done; these are repeated
+		w.set("seq", strconv.FormatUint(l.pos.Seq, 10))
 	}
-	w.set("seq", strconv.FormatUint(l.pos.Seq, 10))
+	if l.last.Seq < l.lastFloor {
+		return w, nil
+	}
+	w.set("last", strconv.FormatUint(l.last.Seq, 10))
 	if l.mark != "" && now.Sub(l.resumed) < resumeEvery {
 		return w, nil
 	}
-	text, err := encodeResume(l.cp, l.pos)
+	text, err := encodeResume(l.cp, l.last)
 	if err != nil {
 		return w, err
 	}
@@ -90,7 +106,7 @@ func (l *line) beaconWritten(ctx context.Context, cmd *goredis.Cmd, w beaconWrit
 	if len(reply) == 3 {
 		return l.overtaken(reply[1], reply[2])
 	}
-	l.mark, l.told = w.mark, time.Now()
+	l.mark, l.told, l.toldSeq, l.answered = w.mark, time.Now(), w.seq, false
 	if w.resumes {
 		l.resumed = l.told
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cdcd-io/cdcd/cachekey"
+	"github.com/cdcd-io/cdcd/source"
 )
 
 // Config is the section of a Redis sink.
@@ -44,6 +45,9 @@ type Config struct {
 	// file.
 	Installation string `yaml:"-"`
 	Pipeline     string `yaml:"-"`
+	// Watermark tells what the source shows; the sink closes it. Nil: whatever is
+	// in the log shows, and keys are deleted once.
+	Watermark source.Watermark `yaml:"-"`
 }
 
 // OnGap is a policy for entries whose deletes may have been missed.

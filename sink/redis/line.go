@@ -12,6 +12,7 @@ import (
 	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/resilience"
 	"github.com/cdcd-io/cdcd/sink"
+	"github.com/cdcd-io/cdcd/source"
 )
 
 const (
@@ -31,8 +32,16 @@ const (
 type item struct {
 	unit   *unit
 	ends   []event.Coord
-	commit time.Time // of its last transaction
-	done   func(sink.Ack, error)
+	commit time.Time             // of its last transaction
+	open   bool                  // which goes on in the next one
+	done   func(sink.Ack, error) // nil once it was called
+
+	before  source.Shown // what was known to show when the first delete was issued
+	deleted time.Time    // when that was acknowledged
+	kept    int          // bytes of its keys, where it is acknowledged already
+	dropped bool         // its keys were not kept
+	known   bool         // whether they have to be deleted again is known:
+	repeat  bool
 }
 
 // line is one line of the sink: a goroutine that owns the connection from start
@@ -51,11 +60,15 @@ type line struct {
 	delivered *atomic.Bool
 	broken    *atomic.Pointer[error]
 
-	mark    string // of the beacon as it stands
-	floor   uint64 // seq of the beacon: it does not go back while deletes are repeated
-	pos     event.Position
-	told    time.Time // when the beacon was written last
-	resumed time.Time // when its position was
+	mark string // of the beacon as it stands
+	// floor and lastFloor are seq and last of the beacon: they do not go back while
+	// deletes are repeated.
+	floor, lastFloor uint64
+	pos              event.Position // behind the first deletes
+	last             event.Position // behind the last ones
+	told             time.Time      // when the beacon was written last
+	toldSeq          uint64         // with which seq
+	resumed          time.Time      // when its position was
 
 	queue  chan item
 	failed chan struct{} // closed at the first error
@@ -63,10 +76,19 @@ type line struct {
 	ending bool          // queue is closed; only the goroutine of Send looks
 
 	err    error  // the line's first error; read after failed is closed
-	owed   []item // their keys are deleted, the beacon does not say so yet
 	group  []item // on their way
+	again  again  // deleted once
+	owed   []item // deleted for the last time, the beacon does not say so yet
 	pipe   []goredis.Cmder
-	commit time.Time // of the last transaction owed
+	commit time.Time // of the last transaction deleted
+
+	asker    *asker // nil: what is in the log shows
+	asking   bool   // a question is under way
+	askAt    time.Time
+	askPause time.Duration
+	asked    time.Time              // when the last answer was asked for
+	answered bool                   // there was one since the beacon was written
+	awaits   *atomic.Pointer[error] // why acknowledgements wait
 }
 
 // heard is the source's last sign of life that said it has nothing more.
@@ -91,6 +113,9 @@ func (h *heard) get() (uint64, time.Time) {
 // begin starts the goroutine.
 func (l *line) begin() {
 	l.queue, l.failed, l.ended = make(chan item, queued), make(chan struct{}), make(chan struct{})
+	if l.cfg.Watermark != nil {
+		l.asker = newAsker(l.cfg.Watermark)
+	}
 	go l.run()
 }
 
@@ -142,45 +167,78 @@ func (l *line) end(ctx context.Context) {
 	select {
 	case <-l.ended:
 	case <-ctx.Done():
-		l.conn.cut()
+		l.breakOff()
 		<-l.ended
 	}
+	l.close()
+}
+
+// breakOff ends every wait of the goroutine.
+func (l *line) breakOff() {
+	l.conn.cut()
+	if l.asker != nil {
+		l.asker.cancel()
+	}
+}
+
+// close frees what the goroutine, which is over, has used.
+func (l *line) close() {
+	if l.asker != nil {
+		l.asker.close()
+	}
+	l.awaits.Store(nil)
 	l.conn.close()
 }
 
 // cutOff ends the line without waiting for replies.
 func (l *line) cutOff() {
 	l.stop()
-	l.conn.cut()
+	l.breakOff()
 	<-l.ended
-	l.conn.close()
+	l.close()
 }
 
-// run deletes until the queue is closed.
+// run deletes until the queue is closed and everything is acknowledged.
 func (l *line) run() {
 	defer close(l.ended)
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
-	for {
+	queue := l.queue
+	for queue != nil || l.again.waits() {
 		select {
-		case it, ok := <-l.queue:
+		case it, ok := <-queue:
 			if !ok {
-				return
+				queue = nil
+				continue
 			}
-			l.take(it)
+			l.group = append(l.group, it)
+		case a := <-l.answers():
+			l.hear(a)
 		case now := <-tick.C:
 			l.renew(now)
 		}
+		l.work()
 	}
 }
 
-// take delivers a batch and all that comes in meanwhile. The beacon behind one
-// group travels with the deletes of the next; behind the last it goes alone.
-func (l *line) take(it item) {
-	l.group = append(l.group, it)
+// answers is where the source's answers come in, nil where it is not asked.
+func (l *line) answers() <-chan answer {
+	if l.asker == nil {
+		return nil
+	}
+	return l.asker.told
+}
+
+// work delivers what is there and all that comes in meanwhile. The beacon behind
+// one group travels with the deletes of the next; behind the last it goes alone.
+func (l *line) work() {
 	for l.err == nil {
 		l.takeWaiting()
-		if len(l.group) == 0 && len(l.owed) == 0 {
+		if l.err != nil {
+			break
+		}
+		l.wonder()
+		if len(l.group) == 0 && len(l.owed) == 0 && l.again.ready == 0 && !l.untold() {
 			return
 		}
 		if err := l.exchange(); err != nil {
@@ -189,6 +247,10 @@ func (l *line) take(it item) {
 	}
 	l.refuse()
 }
+
+// untold reports whether the beacon does not say what was deleted for the first
+// time, and nothing follows soon that would take the news along.
+func (l *line) untold() bool { return l.answered && l.again.waits() && l.pos.Seq > l.toldSeq }
 
 // takeWaiting takes what waits already.
 func (l *line) takeWaiting() {
@@ -204,21 +266,23 @@ func (l *line) takeWaiting() {
 			}
 			l.group = append(l.group, it)
 			keys += it.unit.keys.len()
+		case a := <-l.answers():
+			l.hear(a)
 		default:
 			return
 		}
 	}
 }
 
-// exchange is one round trip: the beacon behind the last group, and the deletes
-// of this one.
+// exchange is one round trip: the beacon behind what was acknowledged before, the
+// first deletes of this group, and the last ones of what shows by now.
 func (l *line) exchange() error {
 	began := time.Now()
 	ctx := context.Background() // bounded by the time-outs of the connection
 	pipe := l.conn.Pipeline()
 	var written *goredis.Cmd
 	var write beaconWrite
-	if len(l.owed) > 0 && l.moved() {
+	if l.moved() || l.untold() {
 		var err error
 		if write, err = l.nextBeacon(began); err != nil {
 			return err
@@ -226,16 +290,9 @@ func (l *line) exchange() error {
 		written = writeBeacon.EvalSha(ctx, pipe, []string{l.key}, write.args...)
 	}
 	l.pipe = l.pipe[:0]
-	keys, emitted := 0, 0
-	for i := range l.group {
-		u := l.group[i].unit
-		keys, emitted = keys+u.keys.len(), emitted+u.emitted
-		for _, args := range u.args {
-			cmd := goredis.NewIntCmd(ctx, args...)
-			_ = pipe.Process(ctx, cmd) // queues
-			l.pipe = append(l.pipe, cmd)
-		}
-	}
+	keys, emitted := l.firsts(ctx, pipe)
+	firsts := len(l.pipe)
+	ready, repeated := l.repeats(ctx, pipe, keys)
 	if pipe.Len() > 0 {
 		_, _ = pipe.Exec(ctx) // each command has its own error
 	}
@@ -245,20 +302,60 @@ func (l *line) exchange() error {
 		}
 	}
 	l.settle()
-	existed, err := l.deleted()
+	existed, err := l.deleted(l.pipe[:firsts])
+	if err != nil {
+		return err
+	}
+	refilled, err := l.deleted(l.pipe[firsts:])
 	if err != nil {
 		return err
 	}
 	if keys > 0 && l.obs.Deleted != nil {
 		l.obs.Deleted(emitted, keys, existed, time.Since(began))
 	}
+	if repeated > 0 && l.obs.Repeated != nil {
+		l.obs.Repeated(repeated, refilled)
+	}
+	l.over(ready)
 	l.advance()
 	return nil
 }
 
+// firsts queues the deletes of the group.
+func (l *line) firsts(ctx context.Context, pipe goredis.Pipeliner) (keys, emitted int) {
+	for i := range l.group {
+		u := l.group[i].unit
+		l.group[i].before = l.again.shown
+		keys, emitted = keys+u.keys.len(), emitted+u.emitted
+		l.unlink(ctx, pipe, u)
+	}
+	return keys, emitted
+}
+
+// repeats queues the last deletes of what need not wait, as many as go into one
+// group. It returns how many items and how many keys that are.
+func (l *line) repeats(ctx context.Context, pipe goredis.Pipeliner, keys int) (items, repeated int) {
+	for items < l.again.ready && keys+repeated < groupKeys {
+		if it := &l.again.items[items]; it.repeat {
+			repeated += it.unit.keys.len()
+			l.unlink(ctx, pipe, it.unit)
+		}
+		items++
+	}
+	return items, repeated
+}
+
+func (l *line) unlink(ctx context.Context, pipe goredis.Pipeliner, u *unit) {
+	for _, args := range u.args {
+		cmd := goredis.NewIntCmd(ctx, args...)
+		_ = pipe.Process(ctx, cmd) // queues
+		l.pipe = append(l.pipe, cmd)
+	}
+}
+
 // deleted is how many of the keys were there.
-func (l *line) deleted() (existed int, err error) {
-	for _, cmd := range l.pipe {
+func (l *line) deleted(cmds []goredis.Cmder) (existed int, err error) {
+	for _, cmd := range cmds {
 		n, err := cmd.(*goredis.IntCmd).Result()
 		if err != nil {
 			return existed, classify(err, "delete keys", l.conn.addr)
@@ -268,7 +365,8 @@ func (l *line) deleted() (existed int, err error) {
 	return existed, nil
 }
 
-// advance makes the group the one whose beacon is owed.
+// advance makes the group one that was deleted once. What showed before that is
+// over at once.
 func (l *line) advance() {
 	for i := range l.group {
 		it := &l.group[i]
@@ -278,10 +376,16 @@ func (l *line) advance() {
 		if !it.commit.IsZero() {
 			l.commit = it.commit
 		}
-		l.pool.put(it.unit)
-		it.unit = nil
+		l.wait(*it)
 	}
-	l.owed, l.group = append(l.owed, l.group...), l.group[:0]
+	clear(l.group)
+	l.group = l.group[:0]
+	l.sortOut()
+	n := 0
+	for n < l.again.ready && !l.again.items[n].repeat {
+		n++
+	}
+	l.over(n)
 }
 
 // moved is false where all that is owed lies inside one transaction: there is no
@@ -299,11 +403,15 @@ func (l *line) moved() bool {
 func (l *line) settle() {
 	l.delivered.Store(true)
 	for i := range l.owed {
-		l.owed[i].done(sink.Ack{}, nil)
+		if done := l.owed[i].done; done != nil {
+			done(ackNow())
+		}
 	}
 	clear(l.owed)
 	l.owed = l.owed[:0]
 }
+
+func ackNow() (sink.Ack, error) { return sink.Ack{}, nil }
 
 // fail notes the line's first error.
 func (l *line) fail(err error) {
@@ -316,13 +424,16 @@ func (l *line) fail(err error) {
 
 // refuse gives every batch in hand the line's error.
 func (l *line) refuse() {
-	for _, items := range []*[]item{&l.owed, &l.group} {
+	for _, items := range []*[]item{&l.owed, &l.again.items, &l.group} {
 		for i := range *items {
-			(*items)[i].done(sink.Ack{}, l.err)
+			if done := (*items)[i].done; done != nil {
+				done(sink.Ack{}, l.err)
+			}
 		}
 		clear(*items)
 		*items = (*items)[:0]
 	}
+	l.again.ready, l.again.kept = 0, 0
 }
 
 // renew writes the beacon while the source is idle, so that readers can tell it
@@ -334,7 +445,7 @@ func (l *line) renew(now time.Time) {
 	}
 	write, err := l.nextBeacon(now)
 	if err == nil {
-		write.setLag(now, at)
+		l.setLag(&write, now, at)
 		ctx := context.Background()
 		cmd := writeBeacon.EvalSha(ctx, l.conn, []string{l.key}, write.args...)
 		err = l.beaconWritten(ctx, cmd, write)

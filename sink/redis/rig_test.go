@@ -31,7 +31,7 @@ type rig struct {
 }
 
 // seen counts what the observer is told.
-type seen struct{ loaded, rewound, gaps, flushed int }
+type seen struct{ loaded, rewound, gaps, flushed, repeated, refilled int }
 
 func newRig(t *testing.T, o testenv.RedisOptions) *rig {
 	t.Helper()
@@ -50,6 +50,7 @@ func (r *rig) open() {
 	r.sink = New(r.cfg, Observer{
 		ScriptLoaded: func() { r.seen.loaded++ },
 		Rewound:      func(uint64, uint64) { r.seen.rewound++ },
+		Repeated:     func(keys, existed int) { r.seen.repeated += keys; r.seen.refilled += existed },
 		Gap:          func(_ OnGap, keys int) { r.seen.gaps++; r.seen.flushed += keys },
 	})
 	s := r.sink

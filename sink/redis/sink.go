@@ -9,8 +9,10 @@ import (
 
 	"github.com/cdcd-io/cdcd/cachekey"
 	"github.com/cdcd-io/cdcd/checkpoint"
+	"github.com/cdcd-io/cdcd/event"
 	"github.com/cdcd-io/cdcd/resilience"
 	"github.com/cdcd-io/cdcd/sink"
+	"github.com/cdcd-io/cdcd/source"
 )
 
 // Sink deletes keys of a cache. It implements sink.Sink and resilience.Doctor.
@@ -24,6 +26,11 @@ type Sink struct {
 	delivered atomic.Bool
 	// ended is what ended the line, for those who wait for no batch.
 	ended atomic.Pointer[error]
+
+	// awaits is why acknowledgements wait for the source.
+	awaits atomic.Pointer[error]
+	// shown is what the source was known to show when the last line ended.
+	shown source.Shown
 
 	line *line // connected; nil when there is none
 	open *line // waits for Begin
@@ -109,8 +116,9 @@ func (s *Sink) connect(ctx context.Context, c *conn, term uint64, cp checkpoint.
 
 func (s *Sink) newLine(c *conn, term uint64) *line {
 	return &line{
-		cfg: &s.cfg, obs: &s.obs, pool: &s.pool, conn: c, heard: &s.heard, delivered: &s.delivered, broken: &s.ended,
-		key: BeaconKey(s.cfg.Installation, s.cfg.Pipeline), term: term, marks: s.marks,
+		cfg: &s.cfg, obs: &s.obs, pool: &s.pool, conn: c, heard: &s.heard, delivered: &s.delivered, broken: &s.ended, awaits: &s.awaits,
+		again: again{shown: s.shown},
+		key:   BeaconKey(s.cfg.Installation, s.cfg.Pipeline), term: term, marks: s.marks,
 	}
 }
 
@@ -138,6 +146,10 @@ func (s *Sink) Begin(ctx context.Context, cp checkpoint.Checkpoint) error {
 	if l == nil {
 		return notConnected()
 	}
+	s.shown, l.again.shown = nil, nil // of another log, perhaps
+	if err := s.awaitStart(ctx, &cp.Position); err != nil {
+		return err
+	}
 	if err := s.closeGap(ctx, l.conn, s.cfg.Keys, true); err != nil {
 		return err
 	}
@@ -147,6 +159,42 @@ func (s *Sink) Begin(ctx context.Context, cp checkpoint.Checkpoint) error {
 	}
 	l.begin()
 	s.open, s.line = nil, l
+	return nil
+}
+
+// startWithin is how long a start waits for the source to show where it begins.
+const startWithin = 10 * time.Second
+
+// awaitStart waits until the source shows the position: an entry that is filled
+// after a flush must not be older than that.
+func (s *Sink) awaitStart(ctx context.Context, p *event.Position) error {
+	if s.cfg.Watermark == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	for wait := askEvery; ; wait = min(2*wait, askSlow) {
+		shown, err := s.cfg.Watermark.Ask(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return notShown(err)
+		case err != nil:
+			return err
+		case shown.Position(p):
+			return nil
+		}
+		if err := pause(ctx, wait); err != nil {
+			return notShown(nil)
+		}
+	}
+}
+
+// Retrying says that the source does not show what it has in its log, for long:
+// keys wait to be deleted again. It is nil else, and called from any goroutine.
+func (s *Sink) Retrying() error {
+	if err := s.awaits.Load(); err != nil {
+		return *err
+	}
 	return nil
 }
 
@@ -161,11 +209,8 @@ func (l *line) readBeacon(ctx context.Context) (beacon, error) {
 
 // adopt takes over the beacon that was found, or none, to go on from cp.
 func (l *line) adopt(b beacon, cp checkpoint.Checkpoint) {
-	l.cp, l.pos, l.mark = cp, cp.Position.Clone(), b.Mark
-	l.floor = max(b.Seq, cp.Position.Seq)
-	if b.Mark == "" {
-		l.floor = cp.Position.Seq
-	}
+	l.cp, l.pos, l.last, l.mark = cp, cp.Position.Clone(), cp.Position.Clone(), b.Mark
+	l.floor, l.lastFloor = max(b.Seq, cp.Position.Seq), max(b.Last, cp.Position.Seq)
 }
 
 // claim makes this line the one that writes the beacon.
@@ -189,12 +234,15 @@ func (s *Sink) Send(ctx context.Context, b sink.Batch, _ bool, done func(sink.Ac
 		done(sink.Ack{}, notConnected())
 		return
 	}
-	s.line.send(ctx, item{unit: b.Packed.(*unit), ends: b.Ends, commit: b.Newest, done: done})
+	s.line.send(ctx, item{unit: b.Packed.(*unit), ends: b.Ends, commit: b.Newest, open: b.Open, done: done})
 }
 
 // Close implements sink.Sink.
 func (s *Sink) Close(ctx context.Context) error {
 	s.endLine(func(l *line) { l.end(ctx) })
+	if s.cfg.Watermark != nil {
+		_ = s.cfg.Watermark.Close() // nothing was written
+	}
 	return nil
 }
 
@@ -208,6 +256,7 @@ func (s *Sink) endLine(how func(*line)) {
 	}
 	if s.line != nil {
 		how(s.line)
+		s.shown = s.line.again.shown
 		s.line = nil
 	}
 }

@@ -23,9 +23,10 @@ type Config struct {
 	Columns  Columns `yaml:"columns"`
 	// Watermark is a table, as database.table, that cdcd writes a row to before
 	// it reads a chunk of another one, where the server is MySQL without GTIDs:
-	// once that is committed, everything logged before shows. It is made if it is
+	// once that is committed, everything logged before shows. A cache's pipeline
+	// writes to it while changes come in. It is made if it is
 	// not there, is never captured, and needs SELECT, INSERT and UPDATE. Without
-	// it such tables are not read.
+	// it such tables are not read, and caches not kept clean.
 	Watermark string `yaml:"watermark"`
 	// SnapshotFrom are host:port addresses of replicas of the server, tried in
 	// order: tables are read there, the log at Hosts. User, Password and TLS are
