@@ -42,6 +42,13 @@ var gauges = []gauge{
 	newGauge("cdcd_sink_silence_seconds", "Time since the sink last acknowledged.",
 		func(s *pipeline.Status) float64 { return age(s.LastAck) }),
 	newGauge("cdcd_snapshot_tables_left", "Tables that are being read or wait to be.", tablesLeft),
+	newGauge("cdcd_snapshot_speed_ratio", "How fast tables are read for the sake of the source, from 0 (not at all) to 1.",
+		func(s *pipeline.Status) float64 {
+			if s.SnapshotSpeed == nil {
+				return 1
+			}
+			return *s.SnapshotSpeed
+		}),
 	newGauge("cdcd_gap_open", "1 while tables are read anew because changes were lost.",
 		func(s *pipeline.Status) float64 { return oneIf(s.Gap != nil && !s.Gap.Closed) }),
 	newGauge("cdcd_gap_timestamp_seconds", "When changes were lost last, as Unix time; 0 for never.",

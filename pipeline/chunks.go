@@ -49,7 +49,9 @@ type tableRead struct {
 	// dispatch never waits.
 	outcomes chan outcome
 
-	asked time.Time // when the source was last asked how busy it is
+	asked  time.Time     // when the source was last asked how busy it is
+	took   time.Duration // the last chunk, by the source
+	readAt time.Time     // when that was read
 
 	tries int // of a table that is read as a whole, which changed each time
 
@@ -164,7 +166,9 @@ func (t *tableRead) chunk(ctx context.Context) (end bool, err error) {
 		return false, errors.Join(err, t.l.calls.post(func() { t.drop(w) }))
 	}
 	t.fit(&c)
-	t.l.rate.spend(c.Count, t.l.p.cfg.Snapshot.MaxRowsPerSecond, time.Now())
+	t.took, t.readAt = c.Took, time.Now()
+	t.l.rate.spend(c.Count, t.l.p.cfg.Snapshot.MaxRowsPerSecond, t.readAt)
+	t.l.byteRate.spend(c.Bytes, t.l.p.cfg.Snapshot.MaxBytesPerSecond, t.readAt)
 	if t.after == nil {
 		t.until = c.Max
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -39,7 +40,9 @@ type line struct {
 	calls  mailbox // of the readers, run by dispatch
 	chunks *budget // chunks of tables in memory
 	merging
-	rate      rate          // of the readers
+	rate      rate          // of the readers, in rows
+	byteRate  rate          // of the readers, in bytes
+	health    *health       // of the source, for the readers
 	planning  *planning     // nil where the source cannot read tables
 	unplanned chan struct{} // closed when the snapshot stage has ended
 	progress  progress      // of snapshots
@@ -95,6 +98,7 @@ func (p *Pipeline) newLine(cp checkpoint.Checkpoint) (*line, error) {
 		work:      make(chan *unit, unitsInFlight),
 		order:     make(chan *unit, unitsInFlight),
 		unplanned: make(chan struct{}),
+		health:    newHealth(&p.cfg.Snapshot),
 	}
 	for range unitsInFlight {
 		l.free <- newUnit()
@@ -332,6 +336,9 @@ func (l *line) fill(s *Status) {
 	s.Snapshot, s.SnapshotPlanning = l.progress.list(now)
 	s.Gap = l.progress.gap()
 	s.SnapshotPaused = l.p.snapshotsPaused.Load()
+	if v := l.health.shown(now); v != nil && slices.ContainsFunc(s.Snapshot, func(t TableProgress) bool { return t.Reading }) {
+		s.SnapshotSpeed, s.SnapshotSlowed = &v.ratio, v.why
+	}
 	if err := l.sinkRetrying(); err != nil && s.State == Running {
 		s.State = Retrying
 		s.explain(err)

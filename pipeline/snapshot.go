@@ -49,7 +49,14 @@ func (l *line) snapshots(ctx, soft context.Context, s *stage) error {
 	l.calls.onClose(func() { cancel(errLineEnds) })
 
 	sn := &snapshots{l: l, src: src, active: map[string]*tableRead{}, ended: make(chan tableEnd)}
-	err := sn.run(reading)
+	checker, err := sn.checker()
+	if err != nil {
+		return err
+	}
+	if l.health.checks() {
+		sn.wg.Go(func() { l.health.watch(reading, checker) })
+	}
+	err = sn.run(reading)
 	cancel(errLineEnds)
 	sn.join()
 	if ctx.Err() == nil && errors.Is(context.Cause(reading), errLineEnds) && errors.Is(err, errLineEnds) {

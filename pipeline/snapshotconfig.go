@@ -3,6 +3,9 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"math"
+	"net"
+	"slices"
 	"time"
 )
 
@@ -50,9 +53,21 @@ type SnapshotConfig struct {
 	// MaxRowsPerSecond bounds the rows that all readers together read; 0 is no
 	// limit. Default 0.
 	MaxRowsPerSecond int `yaml:"max_rows_per_second"`
+	// MaxBytesPerSecond bounds their bytes likewise. Default 0.
+	MaxBytesPerSecond int `yaml:"max_bytes_per_second"`
 	// MaxRunning holds the readers back while the source runs more statements at
-	// once (Threads_running); 0 does not ask. Default 100.
+	// once (Threads_running); 0 does not ask. As with the limits below, they slow
+	// down from half of it on. Default 100.
 	MaxRunning int `yaml:"max_running"`
+	// Replicas are host:port addresses of replicas whose lag holds the readers back
+	// while it is more than MaxReplicaLag. So does one that does not say, or has
+	// stopped. User, password and tls are those of the source. Default: none, 10s.
+	Replicas      []string      `yaml:"replicas"`
+	MaxReplicaLag time.Duration `yaml:"max_replica_lag"`
+	// HealthQuery is asked where tables are read, and gives one number. More than
+	// HealthMax, NULL, an error or no answer hold the readers back. Default: none, 0.
+	HealthQuery string  `yaml:"health_query"`
+	HealthMax   float64 `yaml:"health_max"`
 	// BufferBytes bounds the chunks in memory (with 64 bytes for each row), TouchedBytes
 	// the keys that changes touch while one chunk is read. Default 32 MiB and 4 MiB.
 	BufferBytes  int64 `yaml:"buffer_bytes"`
@@ -63,7 +78,7 @@ type SnapshotConfig struct {
 func DefaultSnapshotConfig() SnapshotConfig {
 	return SnapshotConfig{
 		Mode: SnapshotNever, Gap: GapStop, Readers: 2, ChunkTime: 200 * time.Millisecond, ChunkRows: 50000, ChunkBytes: 4 << 20,
-		MaxRunning: 100, BufferBytes: 32 << 20, TouchedBytes: 4 << 20,
+		MaxRunning: 100, MaxReplicaLag: 10 * time.Second, BufferBytes: 32 << 20, TouchedBytes: 4 << 20,
 	}
 }
 
@@ -107,9 +122,13 @@ func (c SnapshotConfig) Validate() error {
 	if c.MaxRowsPerSecond < 0 {
 		bad("max_rows_per_second: want 0 (no limit) or more, have %d", c.MaxRowsPerSecond)
 	}
+	if c.MaxBytesPerSecond < 0 {
+		bad("max_bytes_per_second: want 0 (no limit) or more, have %d", c.MaxBytesPerSecond)
+	}
 	if c.MaxRunning < 0 {
 		bad("max_running: want 0 (not asked) or more, have %d", c.MaxRunning)
 	}
+	c.validateHealth(bad)
 	if c.BufferBytes < int64(c.ChunkBytes) {
 		bad("buffer_bytes: want at least chunk_bytes (%d), have %d", c.ChunkBytes, c.BufferBytes)
 	}
@@ -117,4 +136,24 @@ func (c SnapshotConfig) Validate() error {
 		bad("touched_bytes: want 4 KiB to 256 MiB, have %d", c.TouchedBytes)
 	}
 	return errors.Join(errs...)
+}
+
+func (c SnapshotConfig) validateHealth(bad func(format string, args ...any)) {
+	for i, addr := range c.Replicas {
+		if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" {
+			bad("replicas[%d]: %q is not host:port", i, addr)
+		}
+		if slices.Contains(c.Replicas[:i], addr) {
+			bad("replicas[%d]: %q is listed twice", i, addr)
+		}
+	}
+	if c.MaxReplicaLag < time.Second {
+		bad("max_replica_lag: want at least 1s, which is what servers count in, have %s", c.MaxReplicaLag)
+	}
+	if c.HealthMax != 0 && c.HealthQuery == "" {
+		bad("health_max: is the limit of a health_query, and there is none")
+	}
+	if !(c.HealthMax >= 0) || math.IsInf(c.HealthMax, 0) {
+		bad("health_max: want 0 or more, have %g", c.HealthMax)
+	}
 }

@@ -54,6 +54,10 @@ type Status struct {
 	Snapshot         []TableProgress `json:"snapshot,omitempty"`
 	SnapshotPlanning bool            `json:"snapshot_planning,omitempty"`
 	SnapshotPaused   bool            `json:"snapshot_paused,omitempty"`
+	// SnapshotSpeed is how fast tables are read for the sake of the source, from 0
+	// (not at all) to 1, and SnapshotSlowed why no faster; absent while none is read.
+	SnapshotSpeed  *float64 `json:"snapshot_speed,omitempty"`
+	SnapshotSlowed string   `json:"snapshot_slowed,omitempty"`
 
 	// Gap tells of the last time that changes were lost, nil where there was none.
 	Gap *GapStatus `json:"gap,omitempty"`

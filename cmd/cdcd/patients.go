@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/cdcd-io/cdcd/pipeline"
@@ -49,6 +50,7 @@ func (p *plan) sourceDoctor(name string, src *mysql.Source) func(context.Context
 					tables = src.SnapshotDoctor(ctx)
 				}
 				tables = append(tables, keyless(ctx, l.Name, c, src)...)
+				tables = append(tables, healthFindings(ctx, c, src)...)
 			}
 		}
 		return append(found, tables...)
@@ -76,6 +78,29 @@ func keyless(ctx context.Context, line string, c *pipeline.SnapshotConfig, src s
 		Text: "to be read for " + line + " as a whole, at a time when nothing changes them, since no key cuts them into chunks: " + strings.Join(names, ", "),
 		Fix:  "ALTER TABLE ... ADD PRIMARY KEY, or leave them out: snapshot: {exclude: [" + strings.Join(names, ", ") + "]}",
 	}}
+}
+
+// healthFindings asks once what holds the readers back, whether it does so now or not.
+func healthFindings(ctx context.Context, c *pipeline.SnapshotConfig, src source.HealthChecker) (found []resilience.Finding) {
+	probe := src.OpenHealth()
+	defer probe.Close()
+	add := func(code, subject, says string, err error) {
+		f := resilience.Finding{Severity: resilience.Good, Code: code, Text: subject + " " + says}
+		if err != nil {
+			f = resilience.Found(err)
+			f.Text = subject + " would hold snapshots back: " + f.Text
+		}
+		found = append(found, f)
+	}
+	for _, addr := range c.Replicas {
+		lag, err := probe.ReplicaLag(ctx, addr)
+		add("snapshot_replicas", "replica "+addr, "is "+lag.String()+" behind", err)
+	}
+	if c.HealthQuery != "" {
+		x, err := probe.Number(ctx, c.HealthQuery)
+		add("snapshot_health_query", "health_query", "says "+strconv.FormatFloat(x, 'f', -1, 64), err)
+	}
+	return found
 }
 
 // doctorOf asks a part, if it is one that can be asked.

@@ -185,6 +185,9 @@ func snapshotLines(p admin.PipelineInfo, all bool) (lines []string) {
 	if s := countTables(p.Snapshot).String(); s != "" {
 		lines = append(lines, s)
 	}
+	if s := p.SnapshotSpeed; s != nil && *s > 0 && *s < 1 {
+		lines = append(lines, fmt.Sprintf("reading at %.0f%% of full speed: %s", 100**s, p.SnapshotSlowed))
+	}
 	if p.SnapshotPaused {
 		lines = append(lines, "reading is paused; cdcd snapshot resume "+p.Name+" goes on")
 	}
