@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 // patient is a source with one replica that is behind by lag, or hangs.
 type patient struct {
+	mu    sync.Mutex
 	lag   time.Duration
 	hangs bool
 	deaf  chan struct{} // it hangs beyond every deadline, until this is closed
@@ -22,20 +24,43 @@ type patient struct {
 func (p *patient) OpenHealth() source.HealthProbe { return p }
 
 func (p *patient) ReplicaLag(ctx context.Context, _ string) (time.Duration, error) {
+	p.mu.Lock()
 	p.asked++
 	p.open = true
-	if p.deaf != nil {
-		<-p.deaf
+	lag, hangs, deaf := p.lag, p.hangs, p.deaf
+	p.mu.Unlock()
+	if deaf != nil {
+		<-deaf
 	}
-	if p.hangs {
+	if hangs {
 		<-ctx.Done()
 		return 0, context.Cause(ctx)
 	}
-	return p.lag, nil
+	return lag, nil
 }
 
 func (p *patient) Number(context.Context, string) (float64, error) { return 0, nil }
-func (p *patient) Close() error                                    { p.open = false; return nil }
+
+func (p *patient) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open = false
+	return nil
+}
+
+// was tells how often it was asked, and whether a connection is open.
+func (p *patient) was() (asked int, open bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked, p.open
+}
+
+// is changes how the patient is.
+func (p *patient) is(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+}
 
 // TestHealth: readers wait for the first answer, for a replica that lags, hangs, or
 // of which nothing is heard; the others' speed comes back slowly; and nothing is
@@ -64,43 +89,44 @@ func TestHealth(t *testing.T) {
 			synctest.Wait()
 		}
 		synctest.Wait()
-		if p.asked != 0 {
+		if asked, _ := p.was(); asked != 0 {
 			t.Error("it is asked before anybody looks")
 		}
 		look(0, "being asked")
 		wait(time.Second)
 		look(1, "")
-		p.lag = 34 * time.Second
+		p.is(func() { p.lag = 34 * time.Second })
 		wait(time.Second)
 		look(0, "replica db2:3306 is 34s behind, more than 10s")
-		p.lag = 0
+		p.is(func() { p.lag = 0 })
 		wait(time.Second)
 		if v, _ := h.look(time.Now()); v.ratio < leastRatio || v.ratio > 0.3 {
 			t.Errorf("a second later: %+v", v)
 		}
 		wait(riseTime)
 		look(1, "")
-		p.hangs = true
+		p.is(func() { p.hangs = true })
 		wait(3 * time.Second)
 		look(0, "no answer within 2s")
-		p.hangs = false
+		p.is(func() { p.hangs = false })
 		wait(3 * time.Second)
 		deaf := make(chan struct{})
-		p.deaf = deaf
+		p.is(func() { p.deaf = deaf })
 		wait(7 * time.Second)
 		look(0, "has told nothing for")
-		p.deaf = nil
+		p.is(func() { p.deaf = nil })
 		close(deaf)
 		wait(2 * riseTime)
 		look(1, "")
 
-		asked := p.asked
+		synctest.Wait()
+		before, _ := p.was()
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if p.asked > asked+1 || p.open {
-			t.Errorf("asked %d times while nobody looked; connected: %t", p.asked-asked, p.open)
+		if asked, open := p.was(); asked > before+1 || open {
+			t.Errorf("asked %d times while nobody looked; connected: %t", asked-before, open)
 		}
-		p.lag = time.Minute
+		p.is(func() { p.lag = time.Minute })
 		look(0, "being asked")
 		wait(time.Second)
 		look(0, "more than 10s")

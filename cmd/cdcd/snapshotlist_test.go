@@ -33,7 +33,10 @@ func TestSnapshotLines(t *testing.T) {
 	p.SnapshotPaused = true
 	p.Snapshot = p.Snapshot[5:]
 	got += "paused\n" + renderSnapshot(p, false)
-	p.Snapshot, p.SnapshotPaused = nil, false
+	slow := 0.46
+	p.SnapshotPaused, p.SnapshotSpeed, p.SnapshotSlowed = false, &slow, "replica db2:3306 is 8s behind, not far enough from 10s"
+	got += "slowed\n" + renderSnapshot(p, false)
+	p.Snapshot, p.SnapshotSpeed = nil, nil
 	got += "none\n" + renderSnapshot(p, false)
 	golden(t, "testdata/snapshot.txt", got)
 }
