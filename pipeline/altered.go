@@ -59,13 +59,14 @@ type redo struct {
 // altered takes note of DDL that is handed on: of tables that begin anew
 // because of it. A table that is being read is one of them, whatever the
 // configuration says, if its rows go or have another key: what is read of it
-// would not fit what has left.
+// would not fit what has left. So is one that its rows may have gone to.
 func (d *dispatcher) altered(tx *event.Tx) error {
 	l, due := d.l, false
+	moves := l.movesUnread(tx.DDL)
 	for _, a := range tx.DDL.Altered {
 		n := snapshot.Name{Database: a.Database, Table: a.Name}
 		switch {
-		case l.view != nil && l.redoes(n, a.Effect):
+		case l.view != nil && l.redoes(n, a.Effect, moves):
 			l.redo.enter(snapshot.Due{Name: n, Clear: a.Effect != event.ValuesChange})
 			due = true
 			l.p.deps.Log.Warn("DDL changes rows without telling which: the table is read anew", "table", n.Database+"."+n.Table, "sql", tx.DDL.SQL)
@@ -87,10 +88,20 @@ func (d *dispatcher) altered(tx *event.Tx) error {
 	return err
 }
 
-// redoes decides whether a table is to begin anew.
-func (l *line) redoes(n snapshot.Name, e event.DDLEffect) bool {
-	wanted := l.p.cfg.RowChangingDDL == RowChangingSnapshot && e >= event.ValuesChange && !(l.view.Excluded != nil && l.view.Excluded(n))
-	return wanted || e != event.ValuesChange && l.view.Unread(n)
+// redoes decides whether a table is to begin anew; moves says that rows which are
+// still to be read may have come to lie in it.
+func (l *line) redoes(n snapshot.Name, e event.DDLEffect, moves bool) bool {
+	excluded := l.view.Excluded != nil && l.view.Excluded(n)
+	wanted := moves || l.p.cfg.RowChangingDDL == RowChangingSnapshot && e >= event.ValuesChange
+	return wanted && !excluded || e != event.ValuesChange && l.view.Unread(n)
+}
+
+// movesUnread reports whether a statement moves rows of a table that is not read
+// to its end, as RENAME does: where they come to lie they would not be read.
+func (l *line) movesUnread(ddl *event.DDL) bool {
+	return l.view != nil && slices.ContainsFunc(ddl.Altered, func(a event.DDLAltered) bool {
+		return a.Effect == event.RowsMove && l.view.Unread(snapshot.Name{Database: a.Database, Table: a.Name})
+	})
 }
 
 // enter adds a table and tells the owner of the readers.

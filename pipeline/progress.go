@@ -188,13 +188,13 @@ func shown(table string, s *snapshot.State, estimate uint64) TableProgress {
 	}
 }
 
-// begin takes down that a reader has come to the table, before its first window.
+// begin takes down that a reader has come to the table, which was noted. Its
+// state is dispatch's already.
 func (p *progress) begin(t *tableRead) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	e, now := p.entry(t), time.Now()
-	e.speed, e.shown.Reading = newSpeed(now, t.state.Rows), true
-	e.note(now)
+	e := p.entry(t)
+	e.speed, e.shown.Reading = newSpeed(time.Now(), e.shown.Rows), true
 }
 
 // held takes down why the reader of the table waits.
