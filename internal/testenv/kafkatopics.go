@@ -136,5 +136,5 @@ func listens(ctx context.Context, addr string) error {
 func (k *Kafka) withClient(addrs []string, use func(*kafka.Client) error) error {
 	transport := &kafka.Transport{ClientID: "testenv", DialTimeout: time.Second}
 	defer transport.CloseIdleConnections()
-	return use(&kafka.Client{Addr: kafka.TCP(addrs...), Transport: transport})
+	return use(&kafka.Client{Addr: kafka.TCP(addrs...), Transport: transport, Timeout: requestLimit})
 }

@@ -146,7 +146,7 @@ func asking(t testing.TB, use func(context.Context, *kafka.Client), live ...*tes
 	}
 	transport := &kafka.Transport{}
 	defer transport.CloseIdleConnections()
-	use(testContext(t), &kafka.Client{Addr: kafka.TCP(addrs...), Transport: transport})
+	use(testContext(t), &kafka.Client{Addr: kafka.TCP(addrs...), Transport: transport, Timeout: 30 * time.Second})
 }
 
 func except(b *realBroker, dead ...*testenv.Broker) []*testenv.Broker {

@@ -72,7 +72,7 @@ func (b *twoBrokers) findHome() {
 func (b *twoBrokers) client() *kafka.Client {
 	transport := &kafka.Transport{}
 	b.t.Cleanup(transport.CloseIdleConnections)
-	return &kafka.Client{Addr: kafka.TCP(b.DirectAddrs()...), Transport: transport}
+	return &kafka.Client{Addr: kafka.TCP(b.DirectAddrs()...), Transport: transport, Timeout: 30 * time.Second}
 }
 
 // create makes a topic whose partitions lie on the given brokers.

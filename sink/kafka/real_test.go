@@ -311,7 +311,7 @@ func partitionCount(t *testing.T, b *realBroker) {
 	r := newRig(t, b, nil)
 	r.rows = func(uint64) int { return 2 }
 	r.deliver(10, 1)
-	client := &kafka.Client{Addr: kafka.TCP(b.Addrs()...)}
+	client := &kafka.Client{Addr: kafka.TCP(b.Addrs()...), Timeout: 30 * time.Second}
 	res, err := client.CreatePartitions(testContext(t), &kafka.CreatePartitionsRequest{Topics: []kafka.TopicPartitionsConfig{{Name: r.topics[0], Count: 5}}})
 	if err != nil || res.Errors[r.topics[0]] != nil {
 		t.Fatal(err, res)
@@ -330,7 +330,7 @@ func deletedTopic(t *testing.T, b *realBroker) {
 	r := newRig(t, b, nil)
 	r.rows = func(uint64) int { return 2 }
 	r.deliver(10, 1)
-	client := &kafka.Client{Addr: kafka.TCP(b.Addrs()...)}
+	client := &kafka.Client{Addr: kafka.TCP(b.Addrs()...), Timeout: 30 * time.Second}
 	if _, err := client.DeleteTopics(testContext(t), &kafka.DeleteTopicsRequest{Topics: r.topics[:1]}); err != nil {
 		t.Fatal(err)
 	}

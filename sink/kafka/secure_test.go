@@ -315,7 +315,7 @@ func makeTopics(t *testing.T, b *realBroker, r *rig) {
 func rightTakenAway(t *testing.T, b *realBroker) {
 	r := newRig(t, b, through(b, testenv.MutualTLS, SASL{}))
 	r.deliver(10, 1)
-	client := &kafka.Client{Addr: kafka.TCP(b.DirectAddrs()...)}
+	client := &kafka.Client{Addr: kafka.TCP(b.DirectAddrs()...), Timeout: 30 * time.Second}
 	res, err := client.DeleteACLs(t.Context(), &kafka.DeleteACLsRequest{Filters: []kafka.DeleteACLsFilter{{
 		ResourceTypeFilter: kafka.ResourceTypeTopic, ResourceNameFilter: "p", ResourcePatternTypeFilter: kafka.PatternTypePrefixed,
 		PrincipalFilter: "User:" + testenv.CertificateUser, Operation: kafka.ACLOperationTypeWrite, PermissionType: kafka.ACLPermissionTypeAllow,
