@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -364,8 +365,12 @@ func TestPackingAllocatesNothing(t *testing.T) {
 	p, _ := newTestPacker(&fixedTopics{partitions: 4, maxBytes: 1 << 20}, LZ4, 1<<20)
 	work := packWork(p)
 	work(t)
-	if n := testing.AllocsPerRun(20, func() { work(t) }); n > 0 {
-		t.Errorf("%.1f allocations for %d records", n, workRecords)
+	least := math.Inf(1)
+	for range 5 { // whatever else the process still does can only add to a count
+		least = min(least, testing.AllocsPerRun(20, func() { work(t) }))
+	}
+	if least > 0 {
+		t.Errorf("%.1f allocations for %d records", least, workRecords)
 	}
 }
 
